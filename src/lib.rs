@@ -1,0 +1,37 @@
+//! Denoising diffusion, derived, written in Rust and checked.
+//!
+//! Every numbered equation of the book *Denoising Diffusion, Checked* is a function of this crate.
+//! The function, the anchor around it, the label of the equation in its chapter and the module of its
+//! tests share one word, the *slug*, so that `cargo test q_sample` runs the checks of [`forward::q_sample`].
+//!
+//! | chapter | module | what it answers |
+//! |---|---|---|
+//! | 2 | [`gaussian`] | what we need of Gaussians |
+//! | 3 | [`schedule`] | how much noise, and when |
+//! | 4 | [`forward`] | how data becomes noise |
+//! | 5 | [`posterior`] | how one step is undone when the data is known |
+//! | 6 | [`elbo`] | what is maximised |
+//! | 7 | [`objective`] | what is minimised in practice |
+//! | 8 | [`sampler`] | how noise becomes data |
+//! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
+//! | 13 | [`evaluation`] | how good the samples are |
+//!
+//! # Conventions
+//! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
+//! Arrays are `f64` and of any dimension, unless a function says otherwise.
+
+pub mod elbo;
+pub mod error;
+pub mod evaluation;
+pub mod forward;
+pub mod gaussian;
+pub mod mlp;
+pub mod objective;
+pub mod paper;
+pub mod posterior;
+pub mod s_curve;
+pub mod sampler;
+pub mod schedule;
+
+pub use error::{Error, Result};
+pub use schedule::{Schedule, Step};

@@ -1,0 +1,29 @@
+//! Constants that come from a paper or from widespread code, each with its source.
+//!
+//! No function of this crate takes one of them silently: a caller names it.
+
+/// T of the DDPM experiments. Source: Ho, Jain, Abbeel 2020, section 4.
+pub const DDPM_TIMESTEPS: usize = 1000;
+/// β_1 of the DDPM experiments. Source: Ho, Jain, Abbeel 2020, section 4.
+pub const DDPM_BETA_1: f64 = 1e-4;
+/// β_T of the DDPM experiments. Source: Ho, Jain, Abbeel 2020, section 4.
+pub const DDPM_BETA_T: f64 = 0.02;
+
+/// The offset s of the cosine schedule. Source: Nichol, Dhariwal 2021, section 3.2.
+pub const COSINE_OFFSET: f64 = 0.008;
+/// The ceiling of β_t in the cosine schedule. Source: Nichol, Dhariwal 2021, section 3.2.
+pub const COSINE_MAX_BETA: f64 = 0.999;
+
+/// T of the classic S-curve notebook.
+pub const CLASSIC_TIMESTEPS: usize = 100;
+/// The lower end of β in the classic S-curve notebook.
+pub const CLASSIC_BETA_1: f64 = 1e-5;
+/// The upper end of β in the classic S-curve notebook.
+pub const CLASSIC_BETA_T: f64 = 5e-3;
+
+/// T of this book's own S-curve preset, `sound`.
+pub const SOUND_TIMESTEPS: usize = 100;
+/// β_1 of `sound`: the DDPM value, times 10 since T is 10 times smaller.
+pub const SOUND_BETA_1: f64 = 1e-3;
+/// β_T of `sound`: the DDPM value, times 10 since T is 10 times smaller.
+pub const SOUND_BETA_T: f64 = 0.2;
