@@ -1,6 +1,8 @@
-//! What the examples share and what is not the idea: figures, files, checkpoints, progress.
+//! What the examples share and what is not the idea: figures, files, checkpoints, command lines.
 #![allow(dead_code, reason = "each example uses its own part of this module")]
 
+pub mod checkpoint;
+pub mod cli;
 pub mod files;
 pub mod plot;
 

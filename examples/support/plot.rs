@@ -97,7 +97,7 @@ impl Figure<'_> {
             let x = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)));
             let y = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)));
             let mut chart = ChartBuilder::on(&rest);
-            chart.margin_right(18).margin_top(4).x_label_area_size(48).y_label_area_size(78);
+            chart.margin_left(14).margin_right(18).margin_top(4).x_label_area_size(48).y_label_area_size(78);
             if axes.log_y {
                 let mut chart = chart.build_cartesian_2d(x, (y.start..y.end * 1.1).log_scale())?;
                 configure(&mut chart.configure_mesh(), axes)?;
