@@ -27,3 +27,6 @@ pub const SOUND_TIMESTEPS: usize = 100;
 pub const SOUND_BETA_1: f64 = 1e-3;
 /// β_T of `sound`: the DDPM value, times 10 since T is 10 times smaller.
 pub const SOUND_BETA_T: f64 = 0.2;
+
+/// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.2.
+pub const MIN_SNR_GAMMA: f64 = 5.0;
