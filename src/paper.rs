@@ -27,3 +27,8 @@ pub const SOUND_TIMESTEPS: usize = 100;
 pub const SOUND_BETA_1: f64 = 1e-3;
 /// β_T of `sound`: the DDPM value, times 10 since T is 10 times smaller.
 pub const SOUND_BETA_T: f64 = 0.2;
+
+/// The standard deviation of the noise on each coordinate of the S-curve, in the classic notebook and in `sound`.
+pub const S_CURVE_NOISE: f64 = 0.1;
+/// What the classic S-curve notebook divides both coordinates by.
+pub const CLASSIC_SCALE: f64 = 10.0;
