@@ -186,7 +186,7 @@ impl SCurve {
     /// let step = Schedule::linear(100, 1e-3, 0.2)?.step(2)?;
     /// let (mean, covariance) = SCurve::sound().reverse_moments(&ndarray::array![[0.0, 0.0]], step)?;
     /// assert_eq!((mean.shape(), covariance.shape()), (&[1, 2][..], &[1, 2, 2][..]));
-    /// assert!(covariance[[0, 0, 0]] < step.beta); // the data tells a little more than the step alone
+    /// assert!(covariance[[0, 1, 1]] < step.beta); // across the curve, the data tells more than the step alone
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
     // ANCHOR: reverse_moments
