@@ -30,3 +30,7 @@ pub const SOUND_BETA_T: f64 = 0.2;
 
 /// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.2.
 pub const MIN_SNR_GAMMA: f64 = 5.0;
+/// The standard deviation of the noise on each coordinate of the S-curve, in the classic notebook and in `sound`.
+pub const S_CURVE_NOISE: f64 = 0.1;
+/// What the classic S-curve notebook divides both coordinates by.
+pub const CLASSIC_SCALE: f64 = 10.0;
