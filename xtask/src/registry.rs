@@ -1,0 +1,1 @@
+//! The equations of the crate, read from its sources.

@@ -1,0 +1,1 @@
+//! What the checks wrote to `target/checks`.
