@@ -35,7 +35,7 @@ impl Equation {
     }
 }
 
-/// The equations in the order of the sources, and what is wrong with them.
+/// The equations in the order of the chapters, and what is wrong with them.
 #[derive(Debug, Default)]
 pub struct Registry {
     pub equations: Vec<Equation>,
@@ -55,7 +55,15 @@ impl Registry {
             registry.add_source(&name, &text);
         }
         registry.reject_repeated_slugs();
+        let lib = std::fs::read_to_string(root.join("src/lib.rs")).context("src/lib.rs cannot be read")?;
+        registry.sort_as_read(&lib);
         Ok(registry)
+    }
+
+    /// Sorts the equations as a reader meets them: by the table of chapters at the head of `src/lib.rs`.
+    fn sort_as_read(&mut self, lib: &str) {
+        let place = |equation: &Equation| lib.find(&format!("[`{}`]", equation.stem())).unwrap_or(usize::MAX);
+        self.equations.sort_by_key(place);
     }
 
     /// Adds the equations of one file.
@@ -303,6 +311,16 @@ pub fn q_sample<D: Dimension>(x0: f64) -> f64 {
     #[test]
     fn an_anchor_around_another_function_is_a_problem() {
         assert!(problem(&GOOD.replace("fn q_sample<", "fn q_sampled<")).contains("holds no `fn q_sample`"));
+    }
+
+    #[test]
+    fn equations_are_in_the_order_of_the_chapters() {
+        let mut registry = read(GOOD);
+        registry.add_source("src/gaussian.rs", &GOOD.replace("q_sample", "density"));
+        registry.add_source("src/more.rs", &GOOD.replace("q_sample", "more"));
+        registry.sort_as_read("//! | 2 | [`gaussian`] |\n//! | 4 | [`forward`] |");
+        let slugs: Vec<&str> = registry.equations.iter().map(|equation| equation.slug.as_str()).collect();
+        assert_eq!(slugs, ["density", "q_sample", "more"]);
     }
 
     #[test]
