@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use literate_diffusion::mlp::{AdamSettings, MlpDiffusion, Trainer};
 use literate_diffusion::objective::{Variance, antithetic_times};
-use literate_diffusion::{Schedule, paper, sampler};
+use literate_diffusion::{Schedule, paper};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::{StandardNormal, StandardUniform};
-use support::cli;
 use run::{Args, Draws, Preset, Run, Setting, rng};
+use support::cli;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -123,7 +123,14 @@ fn generate(
         let times = vec![step.t; count];
         Ok(net.forward(&xt.mapv(|x| x as f32), &times)?.mapv(f64::from))
     };
-    sampler::ancestral_path(&noise, schedule, eps_theta, Variance::Beta, sampler::LastStep::Mean, rng)
+    let mut path = vec![noise];
+    for &step in schedule.steps().iter().rev() {
+        let xt = &path[path.len() - 1];
+        let mean = literate_diffusion::objective::mean_from_eps(xt, step, &eps_theta(xt, step)?)?;
+        let z = Array2::<f64>::random_using((count, 2), StandardNormal, rng);
+        path.push(if step.t == 1 { mean } else { mean + z * Variance::Beta.of(step).sqrt() });
+    }
+    Ok(path)
 }
 
 /// The numbers 0, …, n − 1 in random order.

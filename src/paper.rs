@@ -36,6 +36,8 @@ pub const S_CURVE_NOISE: f64 = 0.1;
 pub const CLASSIC_SCALE: f64 = 10.0;
 /// The widths of the network in the classic S-curve notebook.
 pub const CLASSIC_WIDTHS: [usize; 5] = [2, 128, 128, 128, 2];
+/// The norm at which the classic S-curve notebook clips a gradient.
+pub const CLASSIC_MAX_NORM: f64 = 1.0;
 /// Adam's β₁. Source: Kingma, Ba 2015, algorithm 1.
 pub const ADAM_BETA_1: f64 = 0.9;
 /// Adam's β₂. Source: Kingma, Ba 2015, algorithm 1.
