@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask` lists them.
 
 mod bench;
+mod columns;
 mod coverage;
 mod equations;
 mod figures;
