@@ -10,6 +10,7 @@ mod project;
 mod registry;
 mod reports;
 mod seeds;
+mod setup;
 mod test;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(setup::Args),
     Test(test::Args),
     Equations(equations::Args),
     Figures(figures::Args),
@@ -40,6 +42,7 @@ enum Command {
 impl Command {
     fn run(&self, project: &Project) -> anyhow::Result<()> {
         match self {
+            Self::Setup(args) => setup::run(project, args),
             Self::Test(args) => test::run(project, args),
             Self::Equations(args) => equations::run(project, args),
             Self::Figures(args) => figures::run(project, args),
