@@ -27,3 +27,6 @@ pub const SOUND_TIMESTEPS: usize = 100;
 pub const SOUND_BETA_1: f64 = 1e-3;
 /// β_T of `sound`: the DDPM value, times 10 since T is 10 times smaller.
 pub const SOUND_BETA_T: f64 = 0.2;
+
+/// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
+pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;
