@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::html::{escape, id, unsearched};
 use crate::inputs::Reference;
 use crate::math;
-use crate::press::{Citation, Press, code_link, code_page, page, stem, summary};
+use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
 
 impl Press<'_> {
     /// One of them, as HTML.
@@ -166,20 +166,20 @@ impl Press<'_> {
         format!("<a href=\"{}#{}\">{name}</a>{locator}", page(&chapter.file), citation.id)
     }
 
-    /// The files whose code belongs to the written chapters.
+    /// The files whose code belongs to the written chapters, and those that an equation of theirs is in.
     fn code_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
+        let all = || self.inputs.sources.files.keys();
+        let mut files: Vec<&String> = Vec::new();
         for planned in self.written() {
             let modules = planned.modules();
-            let of = |folder: &str| modules.iter().map(|module| format!("{folder}/{module}.rs")).collect::<Vec<_>>();
-            files.extend([of("src"), of("tests"), of("examples")].concat());
+            let of_it = |name: &str| modules.iter().any(|module| module == name);
+            files.extend(all().filter(|file| of_it(module(file))));
+            let beside = |file: &&String| ["tests/", "examples/"].iter().any(|folder| file.strip_prefix(folder).is_some_and(|rest| !rest.contains('/')));
+            files.extend(all().filter(beside).filter(|file| of_it(stem(file)) || stem(file) == planned.stem));
         }
-        let shown =
-            self.equations.keys().filter_map(|slug| Some(self.inputs.sources.item(slug).ok()?.place.file.clone()));
-        files.extend(shown);
+        files.extend(self.equations.keys().filter_map(|slug| Some(&self.inputs.sources.item(slug).ok()?.place.file)));
         let mut seen = BTreeSet::new();
-        files.retain(|file| self.inputs.sources.files.contains_key(file) && seen.insert(file.clone()));
-        files
+        files.into_iter().filter(|file| seen.insert(*file)).cloned().collect()
     }
 
     fn file_index(&self) -> String {

@@ -177,7 +177,7 @@ impl<'a> Press<'a> {
                 Part::Head(head) => self.head(head, here),
                 Part::Equation { slug, latex } => self.equation(slug, latex, here),
                 Part::Derivation { title, folded, steps } => self.derivation(title, *folded, steps, here),
-                Part::Figure { name, alt, caption } => self.figure(name, alt, caption, here),
+                Part::Figure { name, alt, caption } => self.figure(name, alt.as_deref(), caption, here),
                 Part::Code(anchor) => self.code(anchor, here),
                 Part::Test(test) => self.test(test, here),
                 Part::Open { kind, title } => {
@@ -348,7 +348,7 @@ impl<'a> Press<'a> {
         )
     }
 
-    fn figure(&self, name: &str, alt: &str, caption: &str, here: Here) -> String {
+    fn figure(&self, name: &str, alt: Option<&str>, caption: &str, here: Here) -> String {
         let Some(figure) = self.figures.get(name) else { return String::new() };
         let made = self
             .inputs
@@ -361,6 +361,11 @@ impl<'a> Press<'a> {
         }
         if !self.inputs.numbers.0.contains_key(name) {
             self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
+        }
+        let written_by_the_run = self.inputs.numbers.0.get(name).and_then(|json| json.get("alt")?.as_str());
+        let alt = alt.or(written_by_the_run).unwrap_or_default();
+        if alt.is_empty() {
+            self.problem(here, format!("the figure `{name}` says nowhere in words what is to be seen (alt)"));
         }
         let svg = match self.inputs.figures.get(name) {
             Some(svg) => figure::inline(svg, name, alt),
@@ -633,7 +638,7 @@ impl<'a> Press<'a> {
 
     /// Whether the chapter of this module is in the book.
     fn is_written(&self, file: &str) -> bool {
-        self.written().any(|planned| planned.modules().iter().any(|module| format!("src/{module}.rs") == file))
+        self.written().any(|planned| planned.modules().iter().any(|name| name == module(file)))
     }
 
     /// The chapters of the plan that are in the book.
@@ -754,6 +759,12 @@ pub fn page(file: &str) -> String {
 pub fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.strip_suffix(".rs").unwrap_or(name)
+}
+
+/// "mlp", of "src/mlp.rs" and of "src/mlp/adam.rs"; empty for what is not under `src`.
+pub fn module(file: &str) -> &str {
+    let path = file.strip_prefix("src/").unwrap_or_default();
+    path.split(['/', '.']).next().unwrap_or_default()
 }
 
 /// The page that shows a whole file: "src-forward.md".
