@@ -105,7 +105,7 @@ fn paths(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Result<std
               standard deviation 1, where nobody can tell which started where. The mean of the paths from 3 falls \
               smoothly to 0.",
     }
-    .curves(&Axes { x: "t", y: "x_t", log_y: false }, &curves)
+    .curves(&Axes { x: "t", y: "x", log_y: false }, &curves)
 }
 
 /// The S-curve at five times, each in one go from x_0.

@@ -148,7 +148,8 @@ fn browse(project: &Project) -> Result<()> {
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
     let report = dom.split_once("<pre id=\"report\">").and_then(|(_, rest)| rest.split_once("</pre>"));
     let report = report.map(|(report, _)| report.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"));
-    let report = report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
+    let report =
+        report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
     let problems: Vec<&str> = report.lines().filter(|line| !line.is_empty() && *line != "done").collect();
     if !problems.is_empty() {
         bail!("in the browser:\n{}", problems.join("\n"));

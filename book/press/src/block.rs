@@ -188,7 +188,8 @@ fn fence(info: &str, body: &[&str], place: &Place, problems: &Problems) -> Taken
             Part::Derivation { title: rest.into(), folded: word == "algebra", steps }
         }
         "figure" => {
-            let (alt, caption) = match text.strip_prefix("alt:").map(|rest| rest.split_once('\n').unwrap_or((rest, ""))) {
+            let (alt, caption) = match text.strip_prefix("alt:").map(|rest| rest.split_once('\n').unwrap_or((rest, "")))
+            {
                 Some((alt, caption)) => (Some(alt.trim().to_owned()), caption),
                 None => (None, text.as_str()),
             };
