@@ -46,3 +46,5 @@ pub const ADAM_BETA_2: f64 = 0.999;
 pub const ADAM_EPSILON: f64 = 1e-8;
 /// What is added to the norm of a gradient before dividing by it. Source: PyTorch's `clip_grad_norm_`.
 pub const CLIP_EPSILON: f64 = 1e-6;
+/// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
+pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::html::{escape, id, unsearched};
 use crate::inputs::Reference;
 use crate::math;
-use crate::press::{Citation, Press, code_link, code_page, page, stem, summary};
+use crate::number::thousands;
+use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
 
 impl Press<'_> {
     /// One of them, as HTML.
@@ -74,7 +75,7 @@ impl Press<'_> {
                  <a href=\"{}\"><code>{slug}</code></a> {}</p></div></li>",
                 page(&self.chapters[equation.chapter].file),
                 equation.number,
-                self.phrase_of(what, self.back_matter()),
+                from_rustdoc(what),
                 unsearched(&self.inputs.math.inline(&format!(r"\displaystyle {}", one_line(&equation.latex))).unwrap_or_default()),
                 code_link(&item.place.file, "fn", slug),
                 unsearched(&report.map_or(String::new(), summary)),
@@ -83,7 +84,7 @@ impl Press<'_> {
         format!(
             "<p>{} equations, checked in {} cases.</p><ol class=\"equations\">{out}</ol>",
             equations.len(),
-            unsearched(&cases.to_string())
+            unsearched(&thousands(&cases.to_string()))
         )
     }
 
@@ -166,20 +167,24 @@ impl Press<'_> {
         format!("<a href=\"{}#{}\">{name}</a>{locator}", page(&chapter.file), citation.id)
     }
 
-    /// The files whose code belongs to the written chapters.
+    /// The files whose code belongs to the written chapters, and those that an equation of theirs is in.
     fn code_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
+        let all = || self.inputs.sources.files.keys();
+        let mut files: Vec<&String> = Vec::new();
         for planned in self.written() {
             let modules = planned.modules();
-            let of = |folder: &str| modules.iter().map(|module| format!("{folder}/{module}.rs")).collect::<Vec<_>>();
-            files.extend([of("src"), of("tests"), of("examples")].concat());
+            let of_it = |name: &str| modules.iter().any(|module| module == name);
+            files.extend(all().filter(|file| of_it(module(file))));
+            let beside = |file: &&String| {
+                ["tests/", "examples/"]
+                    .iter()
+                    .any(|folder| file.strip_prefix(folder).is_some_and(|rest| !rest.contains('/')))
+            };
+            files.extend(all().filter(beside).filter(|file| of_it(stem(file)) || stem(file) == planned.stem));
         }
-        let shown =
-            self.equations.keys().filter_map(|slug| Some(self.inputs.sources.item(slug).ok()?.place.file.clone()));
-        files.extend(shown);
+        files.extend(self.equations.keys().filter_map(|slug| Some(&self.inputs.sources.item(slug).ok()?.place.file)));
         let mut seen = BTreeSet::new();
-        files.retain(|file| self.inputs.sources.files.contains_key(file) && seen.insert(file.clone()));
-        files
+        files.into_iter().filter(|file| seen.insert(*file)).cloned().collect()
     }
 
     fn file_index(&self) -> String {
@@ -241,6 +246,37 @@ fn given_first(author: &str) -> String {
     format!("{initials}{family}")
 }
 
+/// A sentence of a docstring as HTML: no links, the indices of x_t and x_{t−1} below the line, code as code.
+fn from_rustdoc(sentence: &str) -> String {
+    let mut out = String::new();
+    let mut rest = sentence;
+    let mut in_code = false;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        let (html, length) = match c {
+            '`' => {
+                in_code = !in_code;
+                (if in_code { "<code>" } else { "</code>" }.to_owned(), 1)
+            }
+            '[' if after.starts_with('`') => (String::new(), 1),
+            ']' if rest.starts_with("](") => (String::new(), rest.find(')').map_or(1, |end| end + 1)),
+            ']' if out.ends_with("</code>") => (String::new(), 1),
+            '_' if !in_code && after.starts_with('{') => {
+                let end = after.find('}').unwrap_or(after.len() - 1);
+                (format!("<sub>{}</sub>", escape(&after[1..end])), end + 2)
+            }
+            '_' if !in_code && after.starts_with(char::is_alphanumeric) => {
+                let index: String = after.chars().take(1).collect();
+                (format!("<sub>{index}</sub>"), 1 + index.len())
+            }
+            other => (escape(&other.to_string()), other.len_utf8()),
+        };
+        out.push_str(&html);
+        rest = &rest[length..];
+    }
+    out
+}
+
 fn one_line(latex: &str) -> String {
     latex.lines().collect::<Vec<_>>().join(" ")
 }
@@ -259,6 +295,15 @@ mod tests {
         )), "{page}");
         let page = code_page_text("tests/forward.rs", "use a;\n\nmod f {\n}\n");
         assert!(page.contains(&format!("## The checks of `f` {{#check-f}}\n\n{fence}\nmod f {{\n}}\n```")), "{page}");
+    }
+
+    #[test]
+    fn sentences_of_docstrings_are_set() {
+        assert_eq!(
+            from_rustdoc("x_{t−1} → x_t by [`q_step`](crate::a)."),
+            "x<sub>t−1</sub> → x<sub>t</sub> by <code>q_step</code>."
+        );
+        assert_eq!(from_rustdoc("[`mean_x`] & [0, 1]"), "<code>mean_x</code> &amp; [0, 1]");
     }
 
     #[test]
