@@ -76,6 +76,25 @@ pub enum Error {
         t: usize,
     },
 
+    /// A named array, such as one of a checkpoint, that is missing or has another shape.
+    #[error("the array {name:?} should have shape {expected:?}, but {}",
+        got.as_ref().map_or("there is none".to_string(), |got| format!("has {got:?}")))]
+    NamedArray {
+        /// Its name.
+        name: String,
+        /// The shape that was expected.
+        expected: Vec<usize>,
+        /// The shape met; none where the array is missing.
+        got: Option<Vec<usize>>,
+    },
+
+    /// A density asked for where there is none: x_0 is known, so that q(x_0 | x_1, x_0) is a point mass.
+    #[error("q(x_{{t-1}} | x_t, x_0) at t = {t} is a point mass on x_0, which has no density; ask for t >= 2")]
+    PointMass {
+        /// The time asked for.
+        t: usize,
+    },
+
     /// A list of times that is not strictly increasing within 1..=T.
     #[error("the times must increase strictly, but {next} follows {previous}")]
     TimesNotIncreasing {

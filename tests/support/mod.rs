@@ -9,9 +9,11 @@
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its own part of this module")]
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Mutex;
 
 use ndarray::{ArrayRef, Dimension};
 use ndarray_rand::rand::SeedableRng;
@@ -309,6 +311,9 @@ fn larger(worst: f64, error: f64) -> f64 {
 
 /// Writes to a temporary name and renames, since tests run side by side.
 fn write_report(slug: &str, name: &str, report: &serde_json::Value) {
+    static WRITTEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let new = WRITTEN.lock().is_ok_and(|mut written| written.insert(format!("{slug}/{name}")));
+    assert!(new, "{slug}: there are two reports {name}, and one would hide the other; merge the checks");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("checks").join(slug);
     std::fs::create_dir_all(&folder).expect("target/checks can be made");
     let mut file = tempfile::NamedTempFile::new_in(&folder).expect("target/checks can be written");

@@ -1,0 +1,89 @@
+//! Checkpoints: named arrays and a few words, in one `.safetensors` file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use ndarray::ArrayD;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::files::write_atomically;
+
+/// What a checkpoint of one program holds; `kind` tells the programs apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    pub kind: String,
+    /// Settings and positions, as text.
+    pub words: BTreeMap<String, String>,
+    pub arrays: BTreeMap<String, ArrayD<f32>>,
+}
+
+/// Why a checkpoint cannot be used; each sentence names the file and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("{path} cannot be read ({reason}); give the path of a checkpoint that this program wrote")]
+    Unreadable { path: PathBuf, reason: std::io::Error },
+    #[error("{path} is not a whole .safetensors file ({reason}); give one that this program wrote, or train anew")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{path} is a checkpoint of {got}, but one of {expected} is needed")]
+    Foreign { path: PathBuf, got: String, expected: String },
+    #[error("{path} has no {what}; give a checkpoint that this version of the program wrote, or train anew")]
+    Missing { path: PathBuf, what: String },
+    #[error("{path} has {what} = {got}, but {expected} is needed{hint}")]
+    Different { path: PathBuf, what: String, got: String, expected: String, hint: &'static str },
+}
+
+const KIND: &str = "kind";
+
+impl Checkpoint {
+    pub fn save(&self, path: &Path) -> Result<(), std::io::Error> {
+        let bytes: Vec<(&String, &[usize], Vec<u8>)> = self
+            .arrays
+            .iter()
+            .map(|(name, array)| (name, array.shape(), array.iter().flat_map(|x| x.to_le_bytes()).collect()))
+            .collect();
+        let views = bytes.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(std::io::Error::other)?;
+            Ok((name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, std::io::Error>>()?;
+        let mut words: HashMap<String, String> = self.words.clone().into_iter().collect();
+        words.insert(KIND.to_owned(), self.kind.clone());
+        let file = safetensors::serialize(views, Some(words)).map_err(std::io::Error::other)?;
+        write_atomically(path, &file)
+    }
+
+    pub fn load(path: &Path, kind: &str) -> Result<Self, CheckpointError> {
+        let file =
+            std::fs::read(path).map_err(|reason| CheckpointError::Unreadable { path: path.to_owned(), reason })?;
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
+        let (_, header) = SafeTensors::read_metadata(&file).map_err(|e| damaged(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&file).map_err(|e| damaged(e.to_string()))?;
+        let mut words: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let got = words.remove(KIND).unwrap_or_else(|| "another program".to_owned());
+        if got != kind {
+            return Err(CheckpointError::Foreign { path: path.to_owned(), got, expected: kind.to_owned() });
+        }
+        let mut arrays = BTreeMap::new();
+        for (name, view) in tensors.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("{name} holds {:?}, not F32", view.dtype())));
+            }
+            let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let array = ArrayD::from_shape_vec(view.shape(), numbers).map_err(|e| damaged(format!("{name}: {e}")))?;
+            arrays.insert(name, array);
+        }
+        Ok(Self { kind: got, words, arrays })
+    }
+
+    /// The array of this name, or an error that names it.
+    pub fn array(&self, path: &Path, name: &str) -> Result<&ArrayD<f32>, CheckpointError> {
+        let missing = || CheckpointError::Missing { path: path.to_owned(), what: format!("array {name}") };
+        self.arrays.get(name).ok_or_else(missing)
+    }
+
+    /// The number that stands under this name, or an error that names it.
+    pub fn number(&self, path: &Path, name: &str) -> Result<u64, CheckpointError> {
+        let number = self.words.get(name).and_then(|text| text.parse().ok());
+        number.ok_or_else(|| CheckpointError::Missing { path: path.to_owned(), what: format!("whole number {name}") })
+    }
+}

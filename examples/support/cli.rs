@@ -1,0 +1,55 @@
+//! What the command lines of the examples share: checked numbers, a progress bar, Ctrl-C, exit codes.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Exit status 0, or 1 with one sentence on standard error. (clap itself ends with 2 where the usage is wrong.)
+pub fn run(main: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
+    match main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For clap: a finite number above 0.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+        _ => Err("it must be a finite number above 0".to_owned()),
+    }
+}
+
+/// For clap: a whole number, 1 or above.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("it must be a whole number, 1 or above".to_owned()),
+    }
+}
+
+/// A bar with the rate, the time left and a message; it shows nothing where standard error is not a terminal.
+pub fn progress(steps: u64, done: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}  {per_sec}  {eta} left");
+    let bar = ProgressBar::new(steps).with_position(done).with_prefix(what.to_owned());
+    bar.reset_eta();
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A flag that Ctrl-C raises, so that a long run can save before it ends. A second Ctrl-C ends it at once.
+pub fn stop_flag() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = flag.clone();
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(flag)
+}

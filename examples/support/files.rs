@@ -1,0 +1,30 @@
+//! Writing files so that none is ever left half-written.
+
+use std::io::{Error, Write};
+use std::path::Path;
+
+/// Writes to a temporary name in the same folder (made where it is missing), syncs, and renames.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let in_words = |error: Error| {
+        Error::new(error.kind(), format!("{} cannot be written ({error}); choose another folder", path.display()))
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(in_words)?;
+    let mut file = readable_by_all(&mut tempfile::Builder::new()).tempfile_in(folder).map_err(in_words)?;
+    file.write_all(bytes).map_err(in_words)?;
+    file.as_file().sync_all().map_err(in_words)?;
+    file.persist(path).map_err(|error| in_words(error.error))?;
+    Ok(())
+}
+
+/// A temporary file is private to its owner; what becomes of it is an ordinary file.
+#[cfg(unix)]
+fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
+    builder
+}
