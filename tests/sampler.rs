@@ -314,8 +314,10 @@ fn every_choice(rng: &mut ChaCha8Rng, schedule: &Schedule, sampler: impl EverySt
     all
 }
 
-/// What every sampler does with a denoiser: the order of its calls, and what comes of its mistakes.
-fn loop_errors(sampler: impl Fn(&mut dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>) -> Result<Array1<f64>>) {
+type AnyDenoiser = dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>;
+
+/// What comes of a denoiser that returns another shape, or fails.
+fn loop_errors(sampler: impl Fn(&mut AnyDenoiser) -> Result<Array1<f64>>) {
     let error = sampler(&mut |_, _| Ok(array![1.0, 2.0, 3.0])).unwrap_err();
     let name = "the prediction of the denoiser";
     assert_eq!(error, Error::ShapeMismatch { name, expected: vec![2], got: vec![3] });
@@ -339,14 +341,15 @@ mod ancestral {
     /// If all the data is one point, every sample is that point.
     #[test]
     fn limit() {
-        check!(Limit).bound(1e-12, "1e3 is divided by √ᾱ_1 > 0.2; 100 roundings").property(
+        check!(Limit).bound(2e-14, "100 roundings, in units of the largest number divided by √α_1").property(
             (schedule(20), array(3), -5.0..5.0, any::<u64>()),
             |(schedule, x_end, point, seed)| {
                 let denoiser = |xt: &ArrayRef1<f64>, step| objective::gaussian_eps(point, 0.0, xt, step);
                 let error = |variance| {
                     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
                     let x0 = sampler::ancestral(&x_end, &schedule, variance, LastStep::Mean, denoiser, rng).unwrap();
-                    distance(&x0, &Array1::from_elem(3, point), 1.0)
+                    let scale = largest(&[&x_end]) / schedule.step(1).unwrap().alpha.sqrt();
+                    distance(&x0, &Array1::from_elem(3, point), scale)
                 };
                 error(Variance::Beta).max(error(Variance::BetaTilde))
             },
@@ -430,7 +433,7 @@ mod ancestral {
 
     #[test]
     fn bad_input() {
-        let draw = |schedule: &Schedule, denoiser: &mut dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>| {
+        let draw = |schedule: &Schedule, denoiser: &mut AnyDenoiser| {
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
             sampler::ancestral(&array![0.3, -1.0], schedule, Variance::Beta, LastStep::Mean, denoiser, rng)
         };
@@ -599,7 +602,7 @@ mod respaced_ancestral {
     #[test]
     fn bad_input() {
         let x_end = array![0.3, -1.0];
-        let draw = |times: &[usize], denoiser: &mut dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>| {
+        let draw = |times: &[usize], denoiser: &mut AnyDenoiser| {
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
             respaced(&x_end, times, Variance::Beta, LastStep::Mean, denoiser, rng)
         };
@@ -872,10 +875,7 @@ mod ddim {
 
     #[test]
     fn bad_input() {
-        let draw = |schedule: &Schedule,
-                    times: &[usize],
-                    eta: f64,
-                    denoiser: &mut dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>| {
+        let draw = |schedule: &Schedule, times: &[usize], eta: f64, denoiser: &mut AnyDenoiser| {
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
             sampler::ddim(&array![0.3, -1.0], schedule, times, eta, denoiser, rng)
         };
@@ -934,11 +934,10 @@ mod ddim_from_x0 {
 
     #[test]
     fn bad_input() {
-        let draw =
-            |times: &[usize], eta: f64, denoiser: &mut dyn FnMut(&ArrayRef1<f64>, Step) -> Result<Array1<f64>>| {
-                let rng = &mut ChaCha8Rng::seed_from_u64(0);
-                sampler::ddim_from_x0(&array![0.3, -1.0], &coarse(), times, eta, denoiser, rng)
-            };
+        let draw = |times: &[usize], eta: f64, denoiser: &mut AnyDenoiser| {
+            let rng = &mut ChaCha8Rng::seed_from_u64(0);
+            sampler::ddim_from_x0(&array![0.3, -1.0], &coarse(), times, eta, denoiser, rng)
+        };
         loop_errors(|denoiser| draw(&[1, 8], 0.0, denoiser));
         bad_times(|times| draw(times, 0.0, &mut |xt, step| best_x0(xt, step)));
         let bad_eta = draw(&[1, 8], f64::NAN, &mut |xt, step| best_x0(xt, step)).unwrap_err();
