@@ -8,6 +8,7 @@ use ndarray::{Array, ArrayRef, Dimension, Zip};
 
 use crate::error::{Error, Result, positive, same_shape};
 use crate::forward::{marginal_moments, weighted_sum};
+use crate::gaussian::ratio_excess;
 use crate::schedule::{Schedule, Step};
 
 /// The variance σ_t² of the model's reverse step p(x_{t−1} | x_t): one of the two that Ho et al. 2020, section 3.2, tried.
@@ -350,8 +351,8 @@ pub fn kl_reverse_step<D: Dimension>(
 ) -> Result<f64> {
     after_first(step)?;
     let weighted_error = kl_equal_variance(mu_tilde, mu_theta, variance)?;
-    let excess = (step.beta_tilde - variance) / variance;
-    Ok(weighted_error + mu_tilde.len() as f64 * 0.5 * (excess - excess.ln_1p()))
+    let constant = 0.5 * ratio_excess(step.beta_tilde, variance);
+    Ok(weighted_error + mu_tilde.len() as f64 * constant)
 }
 // ANCHOR_END: kl_reverse_step
 

@@ -34,3 +34,17 @@ pub const MIN_SNR_GAMMA: f64 = 5.0;
 pub const S_CURVE_NOISE: f64 = 0.1;
 /// What the classic S-curve notebook divides both coordinates by.
 pub const CLASSIC_SCALE: f64 = 10.0;
+/// The widths of the network in the classic S-curve notebook.
+pub const CLASSIC_WIDTHS: [usize; 5] = [2, 128, 128, 128, 2];
+/// The norm at which the classic S-curve notebook clips a gradient.
+pub const CLASSIC_MAX_NORM: f64 = 1.0;
+/// Adam's β₁. Source: Kingma, Ba 2015, algorithm 1.
+pub const ADAM_BETA_1: f64 = 0.9;
+/// Adam's β₂. Source: Kingma, Ba 2015, algorithm 1.
+pub const ADAM_BETA_2: f64 = 0.999;
+/// Adam's ε. Source: Kingma, Ba 2015, algorithm 1.
+pub const ADAM_EPSILON: f64 = 1e-8;
+/// What is added to the norm of a gradient before dividing by it. Source: PyTorch's `clip_grad_norm_`.
+pub const CLIP_EPSILON: f64 = 1e-6;
+/// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
+pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;

@@ -403,9 +403,9 @@ mod cosine {
     fn published() {
         let schedule = cosine((1000, paper::COSINE_OFFSET));
         let numbers = [
-            (schedule.step(1).unwrap().beta, 4.128422482177780e-5),
+            (schedule.step(1).unwrap().beta, 4.12842248217778e-5),
             (schedule.step(500).unwrap().alpha_bar, 0.4938435904406377),
-            (schedule.step(999).unwrap().beta, 0.7499993929011620),
+            (schedule.step(999).unwrap().beta, 0.749999392901162),
             (schedule.step(1000).unwrap().beta, 0.999),
         ];
         check!(Published)
@@ -556,14 +556,14 @@ mod rescaled {
     #[test]
     fn identity() {
         check!(Identity)
-            .bound(1e-11, "up to 200 factors, each from a difference of sums")
+            .bound(1e-11, "up to 200 factors; in units of 1e-3 where ᾱ is smaller, since β′ = 1 − α′ rounds there")
             .property(case(), |(schedule, timesteps)| same_end(&schedule, &schedule.rescaled(timesteps).unwrap()));
     }
 
     /// A divisor of T visits old times only, so that it is a respaced schedule.
     #[test]
     fn limit() {
-        check!(Limit).bound(1e-9, "β from a difference of sums, relative to the β").property(
+        check!(Limit).bound(1e-9, "the β to compare with is a difference of ᾱ: 1e-16 of 1e-6").property(
             divisor(),
             |(schedule, times)| {
                 let by_visiting = schedule.respaced(&times).unwrap();
@@ -576,7 +576,7 @@ mod rescaled {
     /// Splitting each step in k and visiting every kth time gives the old schedule back.
     #[test]
     fn round_trip() {
-        check!(RoundTrip).bound(1e-9, "β from a difference of sums, relative to the β").property(
+        check!(RoundTrip).bound(1e-9, "the β to compare with is a difference of ᾱ: 1e-16 of 1e-6").property(
             (any_schedule(20), 1..6_usize),
             |(schedule, k)| {
                 let split = schedule.rescaled(k * schedule.timesteps()).unwrap();
@@ -606,7 +606,7 @@ mod rescaled {
     }
 
     fn same_end(old: &Schedule, new: &Schedule) -> f64 {
-        relative(new.last().alpha_bar, old.last().alpha_bar)
+        distance_of_numbers(new.last().alpha_bar, old.last().alpha_bar, 1e-3)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask` lists them.
 
 mod bench;
+mod book;
 mod columns;
 mod coverage;
 mod equations;
@@ -10,6 +11,7 @@ mod project;
 mod registry;
 mod reports;
 mod seeds;
+mod setup;
 mod test;
 
 use std::process::ExitCode;
@@ -28,10 +30,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(setup::Args),
     Test(test::Args),
     Equations(equations::Args),
     Figures(figures::Args),
     Bench(bench::Args),
+    Book(book::Args),
     Seeds(seeds::Args),
     Mutants(mutants::Args),
     Coverage(coverage::Args),
@@ -40,10 +44,12 @@ enum Command {
 impl Command {
     fn run(&self, project: &Project) -> anyhow::Result<()> {
         match self {
+            Self::Setup(args) => setup::run(project, args),
             Self::Test(args) => test::run(project, args),
             Self::Equations(args) => equations::run(project, args),
             Self::Figures(args) => figures::run(project, args),
             Self::Bench(args) => bench::run(project, args),
+            Self::Book(args) => book::run(project, args),
             Self::Seeds(args) => seeds::run(project, args),
             Self::Mutants(args) => mutants::run(project, args),
             Self::Coverage(args) => coverage::run(project, args),

@@ -1,0 +1,453 @@
+//! What `examples/s_curve.rs` needs and is not the idea: its arguments, its checkpoint, its figures and its report.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use literate_diffusion::evaluation::{directions, energy_distance, sliced_wasserstein};
+use literate_diffusion::forward::q_sample;
+use literate_diffusion::mlp::{MlpDiffusion, Trainer};
+use literate_diffusion::s_curve::SCurve;
+use literate_diffusion::schedule::evenly_spaced_times;
+use literate_diffusion::{Schedule, paper};
+use ndarray::{Array1, Array2, ArrayD, Axis, Slice};
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand_distr::StandardNormal;
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::checkpoint::{Checkpoint, CheckpointError};
+use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel};
+use crate::support::{cli, figures};
+
+/// Makes the S-curve, trains the noise predictor on it, samples, and shows what happened.
+#[derive(Parser)]
+#[command(version)]
+pub struct Args {
+    /// The setting that this book trusts, or the widespread notebook's
+    #[arg(long, value_enum, default_value_t = Preset::Sound)]
+    preset: Preset,
+    /// Passes over 10,000 points [sound: 600, classic: 4000]
+    #[arg(long, value_parser = cli::count)]
+    epochs: Option<usize>,
+    /// Points in a batch
+    #[arg(long, value_parser = cli::count, default_value_t = 128)]
+    batch: usize,
+    /// Adam's learning rate, at its start where the preset lets it fall (sound) [sound: 2e-3, classic: 1e-3]
+    #[arg(long, value_parser = cli::positive)]
+    lr: Option<f64>,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// T; where it is not 100, the schedule is rescaled, so that alpha_bar_T stays
+    #[arg(long, value_parser = cli::count, default_value_t = 100)]
+    timesteps: usize,
+    /// The kind of noise schedule [sound: linear, classic: sigmoid]
+    #[arg(long, value_enum)]
+    schedule: Option<Kind>,
+    /// Folder for figures and checkpoint
+    #[arg(long, default_value_os_t = figures())]
+    out: PathBuf,
+    /// Go on from this checkpoint, with its settings, as if there had been no stop
+    #[arg(long, value_name = "CHECKPOINT",
+          conflicts_with_all = ["preset", "epochs", "batch", "lr", "seed", "timesteps", "schedule"])]
+    resume: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Each coordinate of variance 1, linear beta from 1e-3 to 0.2: nothing of the data is left at t = T
+    Sound,
+    /// The notebook as it circulates: data divided by 10, sigmoid beta from 1e-5 to 5e-3: 78 % is left at t = T
+    Classic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// From 1e-3 to 0.2, for T = 100
+    Linear,
+    /// From 1e-5 to 5e-3, for T = 100
+    Sigmoid,
+    /// Nichol and Dhariwal's
+    Cosine,
+}
+
+/// Streams of random numbers that have nothing to do with each other.
+#[derive(Debug, Clone, Copy)]
+pub enum Draws {
+    Network,
+    Data,
+    Figures,
+    Path,
+    Samples(usize),
+    Fresh(usize),
+    MoreFresh(usize),
+    Truth,
+    Epoch(usize),
+}
+
+/// The generator of one stream.
+pub fn rng(seed: u64, draws: Draws) -> ChaCha8Rng {
+    let stream = match draws {
+        Draws::Network => 0,
+        Draws::Data => 1,
+        Draws::Figures => 2,
+        Draws::Path => 3,
+        Draws::Truth => 4,
+        Draws::Samples(i) => 100 + i as u64,
+        Draws::Fresh(i) => 200 + i as u64,
+        Draws::MoreFresh(i) => 300 + i as u64,
+        Draws::Epoch(epoch) => 1000 + epoch as u64,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
+/// A preset with all changes to it.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub preset: Preset,
+    pub curve: SCurve,
+    pub kind: Kind,
+    pub schedule: Schedule,
+    pub epochs: usize,
+    pub batch: usize,
+    pub lr: f64,
+    pub seed: u64,
+    /// The decay of the running average of the parameters, where one is kept.
+    pub ema: Option<f64>,
+}
+
+/// Points in the data set, and in an epoch.
+const POINTS: usize = 10_000;
+
+impl Setting {
+    fn new(args: &Args) -> literate_diffusion::Result<Self> {
+        let (curve, kind, epochs, lr, ema) = match args.preset {
+            Preset::Sound => (SCurve::sound(), Kind::Linear, 600, 2e-3, Some(0.999)),
+            Preset::Classic => (SCurve::classic(), Kind::Sigmoid, 4000, 1e-3, None),
+        };
+        let kind = args.schedule.unwrap_or(kind);
+        let schedule = schedule(kind, args.timesteps)?;
+        let (epochs, lr) = (args.epochs.unwrap_or(epochs), args.lr.unwrap_or(lr));
+        Ok(Self { preset: args.preset, curve, kind, schedule, epochs, batch: args.batch, lr, seed: args.seed, ema })
+    }
+
+    /// The rate for an epoch, the first of them 1: half a cosine down to 0 for `sound`, constant for `classic`.
+    pub fn learning_rate(&self, epoch: usize) -> f64 {
+        match self.preset {
+            Preset::Sound => {
+                let done = (epoch - 1) as f64 / self.epochs as f64;
+                self.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+            Preset::Classic => self.lr,
+        }
+    }
+
+    /// The setting as words, from which [`Setting::from_words`] makes it again.
+    fn words(&self) -> BTreeMap<String, String> {
+        let words = [
+            ("preset", self.preset.name()),
+            ("schedule", self.kind.name()),
+            ("timesteps", self.schedule.timesteps().to_string()),
+            ("epochs", self.epochs.to_string()),
+            ("batch", self.batch.to_string()),
+            ("lr", format!("{:?}", self.lr)),
+            ("seed", self.seed.to_string()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn from_words(path: &Path, words: &BTreeMap<String, String>, out: &Path) -> Result<Self, Box<dyn Error>> {
+        let mut command = vec!["s_curve".to_owned(), format!("--out={}", out.display())];
+        for name in ["preset", "schedule", "timesteps", "epochs", "batch", "lr", "seed"] {
+            let missing = || CheckpointError::Missing { path: path.to_owned(), what: format!("setting {name}") };
+            command.push(format!("--{name}={}", words.get(name).ok_or_else(missing)?));
+        }
+        let unusable =
+            |_| CheckpointError::Damaged { path: path.to_owned(), reason: "its settings are not settings".to_owned() };
+        Ok(Self::new(&Args::try_parse_from(command).map_err(unusable)?)?)
+    }
+}
+
+/// The name under which clap knows a value.
+trait ValueEnumName {
+    fn name(&self) -> String;
+}
+
+impl<V: ValueEnum> ValueEnumName for V {
+    fn name(&self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// The schedules are made for T = 100 (the cosine for any T) and keep their ᾱ_T where T is another.
+fn schedule(kind: Kind, timesteps: usize) -> literate_diffusion::Result<Schedule> {
+    let for_hundred = match kind {
+        Kind::Linear => Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?,
+        Kind::Sigmoid => Schedule::sigmoid(paper::CLASSIC_TIMESTEPS, paper::CLASSIC_BETA_1, paper::CLASSIC_BETA_T)?,
+        Kind::Cosine => return Schedule::cosine(timesteps, paper::COSINE_OFFSET, paper::COSINE_MAX_BETA),
+    };
+    if timesteps == for_hundred.timesteps() { Ok(for_hundred) } else { for_hundred.rescaled(timesteps) }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { schedule, epochs, batch, lr, seed, .. } = self;
+        let (preset, kind) = (self.preset.name(), self.kind.name());
+        let left = schedule.last().alpha_bar;
+        writeln!(f, "preset {preset}: T = {}, {kind} schedule, alpha_bar_T = {left:.2e}", schedule.timesteps())?;
+        write!(f, "{epochs} epochs of {POINTS} points, batch {batch}, learning rate {lr}, seed {seed}")
+    }
+}
+
+/// A training run: what it has done so far and where it is kept.
+pub struct Run {
+    pub setting: Setting,
+    pub trainer: Trainer<f32>,
+    pub data: Array2<f64>,
+    /// The mean loss of each epoch that is done.
+    pub losses: Vec<f32>,
+    /// The least mean loss that any network can reach.
+    pub floor: f64,
+    out: PathBuf,
+}
+
+const KIND: &str = "the S-curve example";
+
+impl Run {
+    /// A fresh run of the arguments' setting, or the one of `--resume`.
+    pub fn begin_or_resume(
+        args: &Args,
+        new_trainer: impl Fn(&Setting) -> Result<Trainer<f32>, Box<dyn Error>>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let Some(path) = &args.resume else {
+            let setting = Setting::new(args)?;
+            let run = Self::with(new_trainer(&setting)?, setting, Vec::new(), &args.out);
+            run.save()?; // Learn before the work, not after, that the folder cannot be written.
+            return Ok(run);
+        };
+        let checkpoint = Checkpoint::load(path, KIND)?;
+        let setting = Setting::from_words(path, &checkpoint.words, &args.out)?;
+        let mut trainer = new_trainer(&setting)?;
+        let steps = checkpoint.number(path, "steps")?;
+        let in_file = |error| format!("{}: {error}; give a checkpoint that this program wrote", path.display());
+        trainer.load(steps, |name| checkpoint.arrays.get(name).cloned()).map_err(in_file)?;
+        let losses = checkpoint.array(path, "losses")?.iter().copied().collect();
+        Ok(Self::with(trainer, setting, losses, &args.out))
+    }
+
+    fn with(trainer: Trainer<f32>, setting: Setting, losses: Vec<f32>, out: &Path) -> Self {
+        let data = setting.curve.points(POINTS, &mut rng(setting.seed, Draws::Data));
+        let floor = setting.curve.mean_bayes_floor(&setting.schedule);
+        Self { setting, trainer, data, losses, floor, out: out.to_owned() }
+    }
+
+    fn checkpoint_path(&self) -> PathBuf {
+        self.out.join("s_curve-checkpoint.safetensors")
+    }
+
+    pub fn save(&self) -> std::io::Result<()> {
+        let mut words = self.setting.words();
+        words.insert("steps".to_owned(), self.trainer.steps().to_string());
+        let mut arrays: BTreeMap<String, ArrayD<f32>> = self.trainer.arrays().into_iter().collect();
+        arrays.insert("losses".to_owned(), Array1::from(self.losses.clone()).into_dyn());
+        Checkpoint { kind: KIND.to_owned(), words, arrays }.save(&self.checkpoint_path())
+    }
+
+    /// Ten times in a run.
+    pub fn save_now_and_then(&self) -> std::io::Result<()> {
+        let every = (self.setting.epochs / 10).max(1);
+        if self.losses.len().is_multiple_of(every) { self.save() } else { Ok(()) }
+    }
+
+    pub fn save_and_say_how_to_go_on(&self) -> std::io::Result<()> {
+        self.save()?;
+        let (done, epochs, path) = (self.losses.len(), self.setting.epochs, self.checkpoint_path());
+        println!("Stopped after epoch {done} of {epochs}. To go on: --resume {}", path.display());
+        Ok(())
+    }
+
+    /// What to say where a step of training fails.
+    pub fn stopped(&self, error: literate_diffusion::Error) -> String {
+        let (epoch, step, path) = (self.losses.len() + 1, self.trainer.steps() + 1, self.checkpoint_path());
+        format!(
+            "training stopped in epoch {epoch}, at step {step}: {error}; the last good checkpoint is {}; try a smaller --lr",
+            path.display()
+        )
+    }
+
+    /// Figures and numbers: what the network learned, and how good its samples are.
+    pub fn report(
+        &self,
+        net: &MlpDiffusion<f32>,
+        sample: impl Fn(usize, Draws) -> literate_diffusion::Result<Vec<Array2<f64>>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let (floors, losses) = self.losses_over_t(net)?;
+        let (floor, loss) = (mean(&floors), mean(&losses));
+        println!("mean loss {loss:.5}, floor {floor:.5}: {:+.2} % above it", 100.0 * (loss / floor - 1.0));
+
+        self.draw_data()?;
+        self.draw_forward()?;
+        self.draw_losses()?;
+        self.draw_losses_over_t(&floors, &losses)?;
+        let path = sample(2000, Draws::Path)?;
+        self.draw_reverse(&path)?;
+        self.draw_samples(&path[path.len() - 1])?;
+        self.print_quality(sample)?;
+        println!("figures and checkpoint: {}", self.out.display());
+        Ok(())
+    }
+
+    /// The floor and the loss of each t. The loss is the floor plus the mean of (ε_θ − ε*)², which is measured on fresh
+    /// points: far more exact than the mean of (ε_θ − ε)², whose noise is that of ε.
+    fn losses_over_t(&self, net: &MlpDiffusion<f32>) -> literate_diffusion::Result<(Vec<f64>, Vec<f64>)> {
+        let rng = &mut rng(self.setting.seed, Draws::Truth);
+        let (mut floors, mut losses) = (Vec::new(), Vec::new());
+        for &step in self.setting.schedule.steps() {
+            let x0 = self.setting.curve.points(1000, rng);
+            let eps = Array2::random_using(x0.dim(), StandardNormal, rng);
+            let xt = q_sample(&x0, step, &eps)?;
+            let law = self.setting.curve.marginal(step);
+            let eps_theta = net.forward(&xt.mapv(|x| x as f32), &vec![step.t; x0.nrows()])?.mapv(f64::from);
+            let excess = (eps_theta - law.optimal_eps(&xt)?).mapv(|d| d * d).mean().unwrap_or(f64::NAN);
+            floors.push(law.bayes_floor());
+            losses.push(law.bayes_floor() + excess);
+        }
+        Ok((floors, losses))
+    }
+
+    /// Twenty pairs of 2,000 samples and 2,000 fresh points, and twenty of fresh points alone as the yardstick.
+    fn print_quality(
+        &self,
+        sample: impl Fn(usize, Draws) -> literate_diffusion::Result<Vec<Array2<f64>>>,
+    ) -> Result<(), Box<dyn Error>> {
+        const PAIRS: usize = 20;
+        let (count, lines) = (2000, directions(64));
+        let mut distances = [(); 4].map(|()| Vec::new());
+        for pair in 0..PAIRS {
+            let samples = sample(count, Draws::Samples(pair))?.pop().ok_or("sampling gave no state")?;
+            let fresh = |draws| self.setting.curve.points(count, &mut rng(self.setting.seed, draws));
+            let (fresh, more) = (fresh(Draws::Fresh(pair)), fresh(Draws::MoreFresh(pair)));
+            distances[0].push(energy_distance(&samples, &fresh)?);
+            distances[1].push(energy_distance(&more, &fresh)?);
+            distances[2].push(sliced_wasserstein(&samples, &fresh, &lines)?);
+            distances[3].push(sliced_wasserstein(&more, &fresh, &lines)?);
+        }
+        let [energy, energy_of_data, wasserstein, wasserstein_of_data] = distances.map(|d| mean(&d));
+        println!("sample quality, mean of {PAIRS} pairs of {count} points:  samples-data  data-data  ratio");
+        let row = |name: &str, got: f64, yardstick: f64| {
+            println!("  {name:<52} {got:>12.3e} {yardstick:>10.3e} {:>6.2}", got / yardstick);
+        };
+        row("squared energy distance", energy, energy_of_data);
+        row("sliced Wasserstein distance", wasserstein, wasserstein_of_data);
+        Ok(())
+    }
+
+    fn figure<'a>(&'a self, name: &'a str, alt: &'a str) -> Figure<'a> {
+        Figure { folder: &self.out, name, alt }
+    }
+
+    fn draw_data(&self) -> Result<(), Box<dyn Error>> {
+        let clouds = vec![Cloud { label: "data", colour: BLUE, points: self.data.view() }];
+        let panel = Panel { title: "the S-curve".to_owned(), clouds };
+        self.figure("s_curve-data", "Points of the S-curve: a band in the shape of the letter S.").panels(
+            &[panel],
+            1,
+            around(&[&self.data]),
+        )?;
+        Ok(())
+    }
+
+    fn draw_forward(&self) -> Result<(), Box<dyn Error>> {
+        let schedule = &self.setting.schedule;
+        let x0 = first_points(&self.data);
+        let eps = Array2::random_using(x0.dim(), StandardNormal, &mut rng(self.setting.seed, Draws::Figures));
+        let mut states = vec![(0, x0.clone())];
+        for t in evenly_spaced_times(schedule.timesteps(), schedule.timesteps().min(19))? {
+            states.push((t, q_sample(&x0, schedule.step(t)?, &eps)?));
+        }
+        let range = around(&[&states[0].1, &states[states.len() - 1].1]);
+        let alt = "Twenty panels of the forward process: the S-curve widens and blurs until it is a round cloud.";
+        self.figure("s_curve-forward", alt).panels(&panels(&states, BLUE), 5, range)?;
+        Ok(())
+    }
+
+    fn draw_reverse(&self, path: &[Array2<f64>]) -> Result<(), Box<dyn Error>> {
+        let last = path.len() - 1;
+        let mut picked = vec![0];
+        picked.extend(evenly_spaced_times(last, last.min(9))?);
+        let states: Vec<(usize, Array2<f64>)> = picked.into_iter().map(|i| (last - i, path[i].clone())).collect();
+        let alt = "Ten panels of the reverse process: a round cloud of noise contracts into the S-curve.";
+        let range = around(&[&first_points(&path[0])]);
+        self.figure("s_curve-reverse", alt).panels(&panels(&states, ORANGE), 5, range)?;
+        Ok(())
+    }
+
+    fn draw_samples(&self, samples: &Array2<f64>) -> Result<(), Box<dyn Error>> {
+        let clouds = vec![
+            Cloud { label: "data", colour: BLUE, points: self.data.view() },
+            Cloud { label: "samples", colour: ORANGE, points: samples.view() },
+        ];
+        let alt = "Samples of the trained model over points of the data.";
+        let panel = Panel { title: "samples over data".to_owned(), clouds };
+        self.figure("s_curve-samples", alt).panels(&[panel], 1, around(&[&self.data]))?;
+        Ok(())
+    }
+
+    fn draw_losses(&self) -> Result<(), Box<dyn Error>> {
+        let x = |i: usize| (i + 1) as f64;
+        let losses = self.losses.iter().enumerate().map(|(i, &loss)| (x(i), f64::from(loss))).collect();
+        let floor = vec![(x(0), self.floor), (x(self.losses.len().max(2) - 1), self.floor)];
+        let alt = "The mean loss of each epoch falls towards a floor that is above zero.";
+        self.figure("s_curve-loss", alt).curves(
+            &Axes { x: "epoch", y: "mean loss", log_y: false },
+            &[curve("training loss", BLUE, losses), curve("floor", ORANGE, floor)],
+        )?;
+        Ok(())
+    }
+
+    fn draw_losses_over_t(&self, floors: &[f64], losses: &[f64]) -> Result<(), Box<dyn Error>> {
+        let over_t = |values: &[f64]| values.iter().enumerate().map(|(i, &y)| ((i + 1) as f64, y)).collect();
+        let alt =
+            "The loss of each time t lies just above its floor, which falls from near one to near zero as t grows.";
+        self.figure("s_curve-loss-over-t", alt).curves(
+            &Axes { x: "t", y: "loss", log_y: true },
+            &[curve("loss", BLUE, over_t(losses)), curve("floor", ORANGE, over_t(floors))],
+        )?;
+        Ok(())
+    }
+}
+
+fn curve(label: &str, colour: plotters::style::RGBColor, points: Vec<(f64, f64)>) -> Curve<'_> {
+    Curve { label, colour, points, dashed: false }
+}
+
+fn panels(states: &[(usize, Array2<f64>)], colour: plotters::style::RGBColor) -> Vec<Panel<'_>> {
+    states
+        .iter()
+        .map(|(t, points)| Panel {
+            title: format!("t = {t}"),
+            clouds: vec![Cloud { label: "", colour, points: points.view() }],
+        })
+        .collect()
+}
+
+/// As many points as a panel shows.
+fn first_points(points: &Array2<f64>) -> Array2<f64> {
+    points.slice_axis(Axis(0), Slice::from(..500)).to_owned()
+}
+
+/// A range that shows nearly all points of all clouds, symmetric about 0.
+fn around(clouds: &[&Array2<f64>]) -> std::ops::Range<f64> {
+    let reach =
+        clouds.iter().flat_map(|cloud| cloud.axis_iter(Axis(0))).flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
+    -1.05 * reach..1.05 * reach
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
