@@ -13,6 +13,25 @@
   addEventListener("hashchange", unfold);
   addEventListener("DOMContentLoaded", () => location.hash && unfold());
 
+  addEventListener("DOMContentLoaded", () => {
+    // What scrolls can be reached by the keyboard.
+    for (const code of document.querySelectorAll("pre > code")) {
+      if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+    }
+    // The button for the sidebar is a label: say that it is a button, and let keys press it.
+    const toggle = document.getElementById("mdbook-sidebar-toggle");
+    if (toggle) {
+      toggle.setAttribute("role", "button");
+      toggle.tabIndex = 0;
+      toggle.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        toggle.click();
+      });
+    }
+    document.getElementById("mdbook-menu-bar")?.setAttribute("role", "banner");
+  });
+
   // On paper everything derived is shown, but not the tables of measurements.
   let opened = [];
   addEventListener("beforeprint", () => {

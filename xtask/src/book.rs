@@ -140,6 +140,7 @@ fn browse(project: &Project) -> Result<()> {
         "--allow-file-access-from-files",
         "--virtual-time-budget=120000",
         "--timeout=120000",
+        "--enable-logging=stderr",
         "--dump-dom",
     ]);
     command.arg(format!("--user-data-dir={}", scratch.join("profile").display()));
@@ -150,7 +151,11 @@ fn browse(project: &Project) -> Result<()> {
     let report = report.map(|(report, _)| report.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"));
     let report =
         report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
-    let problems: Vec<&str> = report.lines().filter(|line| !line.is_empty() && *line != "done").collect();
+    // What the pages wrote to the console: they have no reason to write anything.
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let console = log.lines().filter_map(|line| line.split_once(":CONSOLE").map(|(_, message)| message));
+    let problems: Vec<&str> =
+        report.lines().filter(|line| !line.is_empty() && *line != "done").chain(console).collect();
     if !problems.is_empty() {
         bail!("in the browser:\n{}", problems.join("\n"));
     }

@@ -286,22 +286,17 @@ impl<'a> Press<'a> {
             return String::new();
         }
         let line = format!(
-            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><a href=\"{}\"><code>{slug}</code></a> {}</span></summary>",
-            code_link(&item.place.file, "fn", slug),
+            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><code>{slug}</code> {}</span></summary>",
             summary(report)
         );
-        let source = self.linked_source(&doc.source);
+        let link =
+            |file: &str, kind: &str, shown: &str| format!("<a href=\"{}\">{shown}</a>", code_link(file, kind, slug));
+        let mut origin = vec![self.linked_source(&doc.source), link(&item.place.file, "fn", "the function")];
         let tests = self.inputs.sources.test_module(slug);
-        let tests = tests.map_or(String::new(), |test| {
-            format!(
-                " <span class=\"dot\">·</span> <a href=\"{}\">the checks</a>",
-                code_link(&test.place.file, "check", slug)
-            )
-        });
-        let details = format!(
-            "{}<p class=\"origin\">{source}{tests} <span class=\"dot\">·</span> <code>cargo test {slug}</code></p>",
-            table(report)
-        );
+        origin.extend(tests.map(|test| link(&test.place.file, "check", "its checks")));
+        origin.push(format!("<code>cargo test {slug}</code>"));
+        let origin = origin.join(" <span class=\"dot\">·</span> ");
+        let details = format!("{}<p class=\"origin\">{origin}</p>", table(report));
         format!(
             "<details class=\"report\">{}</details>",
             unsearched(&format!("{line}<div class=\"measurements\">{details}</div>"))
