@@ -410,9 +410,7 @@ impl<'a> Press<'a> {
         let set = self.phrase(title, here);
         let number = self.chapters[here.chapter].planned.as_ref().map_or(String::new(), |p| format!("{}.", p.number));
         match kind {
-            BoxKind::Solution => {
-                return "<details class=\"solution\"><summary>Solution</summary>\n".into();
-            }
+            BoxKind::Solution => "<details class=\"solution\"><summary>Solution</summary>\n".into(),
             BoxKind::Mistake => {
                 let id = format!("mistake-{}", id(title));
                 let line = format!(
