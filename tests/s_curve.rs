@@ -533,7 +533,7 @@ mod optimal_eps {
     /// The mean of ε given x_t by Bayes over the places: given u, the pair (ε, x_t) is Gaussian.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-9, WHY).property(case(), |case| against_bayes(&case, |case| eps(case)));
+        check!(Identity).bound(1e-9, WHY).property(case(), |case| against_bayes(&case, eps));
     }
 
     /// No function of x_t says anything about ε − ε*.
