@@ -419,9 +419,7 @@ impl<'a> Press<'a> {
         let set = self.phrase(title, here);
         let number = self.chapters[here.chapter].planned.as_ref().map_or(String::new(), |p| format!("{}.", p.number));
         match kind {
-            BoxKind::Solution => {
-                return "<details class=\"solution\"><summary>Solution</summary>\n".into();
-            }
+            BoxKind::Solution => "<details class=\"solution\"><summary>Solution</summary>\n".into(),
             BoxKind::Mistake => {
                 let id = format!("mistake-{}", id(title));
                 let line = format!(
@@ -539,12 +537,22 @@ impl<'a> Press<'a> {
                 )
             }),
             "wrong" => self.wrong_variant(rest),
+            "report" => self.report_line(rest.trim()),
             _ => Err(format!("`{{{{{text}}}}}` is no directive of this book (see book/README.md)")),
         };
         set.unwrap_or_else(|problem| {
             self.problem(here, problem);
             String::new()
         })
+    }
+
+    /// The line of measurements of an equation, to speak about it.
+    fn report_line(&self, slug: &str) -> Result<String, String> {
+        let report = self.inputs.reports.get(slug).ok_or_else(|| format!("there is no report of `{slug}`"))?;
+        Ok(format!(
+            "<span class=\"report-line\"><span class=\"tick\" aria-hidden=\"true\">✓</span> <code>{slug}</code> {}</span>",
+            unsearched(&summary(report))
+        ))
     }
 
     /// `q_sample: a plus for a times`: how the checks took that mistake.
@@ -1020,6 +1028,7 @@ mod tests {
         fails("a [[Markov cain]]", 0, "the glossary has no");
         fails("{{number forward-a.gape}}", 0, "has no `gape`");
         fails("{{wrong q_step: n}}", 0, "know no mistake");
+        fails("{{report q_stop}}", 0, "no report of");
         fails("{{nmber x}}", 0, "no directive");
     }
 
