@@ -1,6 +1,7 @@
 //! The one error type of the crate: each variant names what was met and what was expected.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use ndarray::{ArrayRef, Dimension};
 
@@ -88,6 +89,13 @@ pub enum Error {
         got: Option<Vec<usize>>,
     },
 
+    /// A density asked for where there is none: x_0 is known, so that q(x_0 | x_1, x_0) is a point mass.
+    #[error("q(x_{{t-1}} | x_t, x_0) at t = {t} is a point mass on x_0, which has no density; ask for t >= 2")]
+    PointMass {
+        /// The time asked for.
+        t: usize,
+    },
+
     /// A list of times that is not strictly increasing within 1..=T.
     #[error("the times must increase strictly, but {next} follows {previous}")]
     TimesNotIncreasing {
@@ -95,6 +103,42 @@ pub enum Error {
         previous: usize,
         /// The entry after it.
         next: usize,
+    },
+
+    /// A named array that belongs to nothing here.
+    #[error("the array {name:?} belongs to another network")]
+    UnknownArray {
+        /// Its name.
+        name: String,
+    },
+
+    /// A tensor that holds another kind of number.
+    #[error("{name} holds {got}, but {expected} was expected")]
+    WrongKind {
+        /// The argument that is off.
+        name: &'static str,
+        /// The kind that was expected.
+        expected: String,
+        /// The kind met.
+        got: String,
+    },
+
+    /// A device that is not there, or that is not one at all.
+    #[error("the device {asked:?} cannot be had: {reason}")]
+    Device {
+        /// What was asked for.
+        asked: String,
+        /// Why it cannot be had, and what to do.
+        reason: String,
+    },
+
+    /// A file that cannot be read or written, or that does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the place in the file where there is one.
+        reason: String,
     },
 }
 

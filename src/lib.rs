@@ -32,6 +32,8 @@ pub mod posterior;
 pub mod s_curve;
 pub mod sampler;
 pub mod schedule;
+#[cfg(feature = "torch")]
+pub mod torch;
 
 pub use error::{Error, Result};
 pub use schedule::{Schedule, Step};

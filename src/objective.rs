@@ -8,6 +8,7 @@ use ndarray::{Array, ArrayRef, Dimension, Zip};
 
 use crate::error::{Error, Result, positive, same_shape};
 use crate::forward::{marginal_moments, weighted_sum};
+use crate::gaussian::ratio_excess;
 use crate::schedule::{Schedule, Step};
 
 /// The variance σ_t² of the model's reverse step p(x_{t−1} | x_t): one of the two that Ho et al. 2020, section 3.2, tried.
@@ -199,7 +200,8 @@ pub fn eps_from_v<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, v: &ArrayRef<
 
 /// The mean of x_{t−1} given x_t, where the noise in x_t is known or predicted.
 ///
-/// It is the posterior mean μ̃ with (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t in the place of x_0.
+/// It is the posterior mean μ̃ with (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t in the place of x_0, as in
+/// [`posterior_mean_from_eps`](crate::posterior::posterior_mean_from_eps); with ε_θ for ε it is the model's mean μ_θ.
 ///
 /// # Formula
 /// μ = (x_t − β_t/√(1 − ᾱ_t) · ε) / √α_t                      (slug `mean_from_eps`)
@@ -350,8 +352,8 @@ pub fn kl_reverse_step<D: Dimension>(
 ) -> Result<f64> {
     after_first(step)?;
     let weighted_error = kl_equal_variance(mu_tilde, mu_theta, variance)?;
-    let excess = (step.beta_tilde - variance) / variance;
-    Ok(weighted_error + mu_tilde.len() as f64 * 0.5 * (excess - excess.ln_1p()))
+    let constant = 0.5 * ratio_excess(step.beta_tilde, variance);
+    Ok(weighted_error + mu_tilde.len() as f64 * constant)
 }
 // ANCHOR_END: kl_reverse_step
 

@@ -28,6 +28,9 @@ pub const SOUND_BETA_1: f64 = 1e-3;
 /// β_T of `sound`: the DDPM value, times 10 since T is 10 times smaller.
 pub const SOUND_BETA_T: f64 = 0.2;
 
+/// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
+pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;
+
 /// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.2.
 pub const MIN_SNR_GAMMA: f64 = 5.0;
 /// The standard deviation of the noise on each coordinate of the S-curve, in the classic notebook and in `sound`.
@@ -36,6 +39,8 @@ pub const S_CURVE_NOISE: f64 = 0.1;
 pub const CLASSIC_SCALE: f64 = 10.0;
 /// The widths of the network in the classic S-curve notebook.
 pub const CLASSIC_WIDTHS: [usize; 5] = [2, 128, 128, 128, 2];
+/// The norm at which the classic S-curve notebook clips a gradient.
+pub const CLASSIC_MAX_NORM: f64 = 1.0;
 /// Adam's β₁. Source: Kingma, Ba 2015, algorithm 1.
 pub const ADAM_BETA_1: f64 = 0.9;
 /// Adam's β₂. Source: Kingma, Ba 2015, algorithm 1.

@@ -266,15 +266,14 @@ impl Schedule {
         if last.alpha_bar == 0.0 {
             return Err(Error::ZeroSnr { t: last.t });
         }
-        // Walk along −ln ᾱ, which is a sum of the positive numbers −ln(1 − β_t).
+        // Over each new step, add up −ln(1 − β) of the old steps, or the parts of them, that it covers.
         let cost = |step: &Step| -(-step.beta).ln_1p();
-        let cost_until = |time: f64| -> f64 {
-            let whole = time as usize;
-            let steps = self.steps[..whole].iter().map(cost).sum::<f64>();
-            steps + self.steps.get(whole).map_or(0.0, |next| (time - whole as f64) * cost(next))
+        let cost_between = |from: f64, to: f64| -> f64 {
+            let covered = |i: usize| (to.min(i as f64 + 1.0) - from.max(i as f64)).max(0.0);
+            (from as usize..to.ceil() as usize).map(|i| covered(i) * cost(&self.steps[i])).sum()
         };
         let time = |t: usize| (t * self.timesteps()) as f64 / timesteps as f64;
-        let beta = |t| -(cost_until(time(t - 1)) - cost_until(time(t))).exp_m1();
+        let beta = |t| -(-cost_between(time(t - 1), time(t))).exp_m1();
         let betas: Vec<f64> = (1..=timesteps).map(|t| beta(t).min(LARGEST_BETA)).collect();
         Self::from_betas(&betas)
     }

@@ -12,7 +12,7 @@ use literate_diffusion::mlp::{MlpDiffusion, Trainer};
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::{Schedule, paper};
-use ndarray::{Array1, Array2, ArrayD, Axis, s};
+use ndarray::{Array1, Array2, ArrayD, Axis, Slice};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -261,7 +261,7 @@ impl Run {
     /// Ten times in a run.
     pub fn save_now_and_then(&self) -> std::io::Result<()> {
         let every = (self.setting.epochs / 10).max(1);
-        if self.losses.len() % every == 0 { self.save() } else { Ok(()) }
+        if self.losses.len().is_multiple_of(every) { self.save() } else { Ok(()) }
     }
 
     pub fn save_and_say_how_to_go_on(&self) -> std::io::Result<()> {
@@ -364,7 +364,7 @@ impl Run {
 
     fn draw_forward(&self) -> Result<(), Box<dyn Error>> {
         let schedule = &self.setting.schedule;
-        let x0 = self.data.slice(s![..500, ..]).to_owned();
+        let x0 = first_points(&self.data);
         let eps = Array2::random_using(x0.dim(), StandardNormal, &mut rng(self.setting.seed, Draws::Figures));
         let mut states = vec![(0, x0.clone())];
         for t in evenly_spaced_times(schedule.timesteps(), schedule.timesteps().min(19))? {
@@ -382,7 +382,7 @@ impl Run {
         picked.extend(evenly_spaced_times(last, last.min(9))?);
         let states: Vec<(usize, Array2<f64>)> = picked.into_iter().map(|i| (last - i, path[i].clone())).collect();
         let alt = "Ten panels of the reverse process: a round cloud of noise contracts into the S-curve.";
-        let range = around(&[&path[0].slice(s![..500, ..]).to_owned()]);
+        let range = around(&[&first_points(&path[0])]);
         self.figure("s_curve-reverse", alt).panels(&panels(&states, ORANGE), 5, range)?;
         Ok(())
     }
@@ -412,7 +412,8 @@ impl Run {
 
     fn draw_losses_over_t(&self, floors: &[f64], losses: &[f64]) -> Result<(), Box<dyn Error>> {
         let over_t = |values: &[f64]| values.iter().enumerate().map(|(i, &y)| ((i + 1) as f64, y)).collect();
-        let alt = "The loss of each time t lies just above its floor, which falls from near one to near zero as t grows.";
+        let alt =
+            "The loss of each time t lies just above its floor, which falls from near one to near zero as t grows.";
         self.figure("s_curve-loss-over-t", alt).curves(
             &Axes { x: "t", y: "loss", log_y: true },
             &[curve("loss", BLUE, over_t(losses)), curve("floor", ORANGE, over_t(floors))],
@@ -435,9 +436,15 @@ fn panels(states: &[(usize, Array2<f64>)], colour: plotters::style::RGBColor) ->
         .collect()
 }
 
+/// As many points as a panel shows.
+fn first_points(points: &Array2<f64>) -> Array2<f64> {
+    points.slice_axis(Axis(0), Slice::from(..500)).to_owned()
+}
+
 /// A range that shows nearly all points of all clouds, symmetric about 0.
 fn around(clouds: &[&Array2<f64>]) -> std::ops::Range<f64> {
-    let reach = clouds.iter().flat_map(|cloud| cloud.axis_iter(Axis(0))).flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let reach =
+        clouds.iter().flat_map(|cloud| cloud.axis_iter(Axis(0))).flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
     -1.05 * reach..1.05 * reach
 }
 

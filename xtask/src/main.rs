@@ -11,6 +11,7 @@ mod project;
 mod registry;
 mod reports;
 mod seeds;
+mod setup;
 mod test;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(setup::Args),
     Test(test::Args),
     Equations(equations::Args),
     Figures(figures::Args),
@@ -42,6 +44,7 @@ enum Command {
 impl Command {
     fn run(&self, project: &Project) -> anyhow::Result<()> {
         match self {
+            Self::Setup(args) => setup::run(project, args),
             Self::Test(args) => test::run(project, args),
             Self::Equations(args) => equations::run(project, args),
             Self::Figures(args) => figures::run(project, args),
