@@ -40,14 +40,45 @@
   });
   addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
 
-  // A formula shown on hover stays within the window.
-  document.addEventListener("mouseover", (event) => {
-    const peek = event.target.closest && event.target.closest(".eq-link")?.querySelector(".peek");
-    if (!peek) return;
+  // A formula is shown on hover, and stays within the page.
+  const formulaOf = (link) => {
+    const slug = link.dataset.equation;
+    const formula = document.querySelector(`#eq-${slug} .formula, [data-peek="${slug}"]`);
+    return formula?.querySelector(".katex-html")?.cloneNode(true);
+  };
+  const show = (link) => {
+    let peek = link.querySelector(".peek");
+    if (!peek) {
+      const formula = formulaOf(link);
+      if (!formula) return;
+      peek = document.createElement("span");
+      peek.className = "peek";
+      peek.setAttribute("aria-hidden", "true");
+      const display = document.createElement("span");
+      display.className = "katex-display";
+      const katex = document.createElement("span");
+      katex.className = "katex";
+      katex.append(formula);
+      display.append(katex);
+      const name = document.createElement("span");
+      name.className = "peek-name";
+      name.textContent = link.dataset.equation;
+      peek.append(display, name);
+      link.append(peek);
+      // The plain letters would only be in the way.
+      link.removeAttribute("title");
+    }
     peek.style.setProperty("--shift", "0px");
     const box = peek.getBoundingClientRect();
-    const left = Math.max(0, 12 - box.left);
-    const right = Math.max(0, box.right + 12 - document.documentElement.clientWidth);
+    const frame = document.querySelector(".content").getBoundingClientRect();
+    const left = Math.max(0, frame.left + 12 - box.left);
+    const right = Math.max(0, box.right + 12 - frame.right);
     peek.style.setProperty("--shift", `${left - right}px`);
-  });
+  };
+  for (const kind of ["mouseover", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      const link = event.target.closest?.(".eq-link");
+      if (link) show(link);
+    });
+  }
 })();
