@@ -899,7 +899,7 @@ mod mean_bayes_floor {
     }
 }
 
-mod reverse_moments {
+mod reverse_mean_and_covariance {
     use super::*;
 
     const WHY: &str = "both routes have the same quadrature, and roundings of their own";
@@ -908,7 +908,7 @@ mod reverse_moments {
     #[test]
     fn identity() {
         check!(Identity).bound(1e-12, WHY).property(case(), |case| {
-            let (means, _) = case.curve.reverse_moments(&case.points(), case.step).unwrap();
+            let (means, _) = case.curve.reverse_mean_and_covariance(&case.points(), case.step).unwrap();
             let [x, z] = case.xt;
             let tweedie = (case.score() * case.step.beta + array![x, z]) / case.step.alpha.sqrt();
             distance(&means.row(0).to_owned(), &tweedie, 1.0)
@@ -933,7 +933,7 @@ mod reverse_moments {
                 let eps = Array2::random_using((20_000, 2), StandardNormal, rng);
                 let step = schedule.step(t).unwrap();
                 let xt = forward::q_step(&before, step, &eps).unwrap();
-                let (means, covariances) = curve.reverse_moments(&xt, step).unwrap();
+                let (means, covariances) = curve.reverse_mean_and_covariance(&xt, step).unwrap();
                 let rest = before - means;
                 for i in 0..2 {
                     scores.push(z_score(&rest.column(i).to_vec(), 0.0));
@@ -954,7 +954,7 @@ mod reverse_moments {
     #[test]
     fn limit() {
         check!(Limit).bound(2e-14, "a few dozen roundings").property(case_without_signal(), |case| {
-            let (means, covariances) = case.curve.reverse_moments(&case.points(), case.step).unwrap();
+            let (means, covariances) = case.curve.reverse_mean_and_covariance(&case.points(), case.step).unwrap();
             let std = s_curve::population_std(case.curve.noise());
             let [scale_x, scale_z] = case.curve.scale();
             let own = |i: usize| 0.7 * (std[i] / case.curve.scale()[i]).powi(2) + 0.3;
@@ -988,7 +988,7 @@ mod reverse_moments {
     const WHY_DIFFERENCES: &str = "differences over a hundredth of the shortest length leave about 1e-9";
 
     fn covariance(case: &Case) -> Array2<f64> {
-        case.curve.reverse_moments(&case.points(), case.step).unwrap().1.index_axis_move(Axis(0), 0)
+        case.curve.reverse_mean_and_covariance(&case.points(), case.step).unwrap().1.index_axis_move(Axis(0), 0)
     }
 
     fn rejects(mistake: &str, covariance: impl Fn(&Case) -> Array2<f64>) {
@@ -1012,7 +1012,7 @@ mod reverse_moments {
 
     #[test]
     fn bad_input() {
-        transposed_points(|_, xt| SCurve::sound().reverse_moments(xt, sound().step(3).unwrap()));
+        transposed_points(|_, xt| SCurve::sound().reverse_mean_and_covariance(xt, sound().step(3).unwrap()));
     }
 }
 
