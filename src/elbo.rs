@@ -814,7 +814,8 @@ pub fn last_step_term<D: Dimension>(x0: &ArrayRef<f64, D>, schedule: &Schedule) 
 /// The log-probability that a Gaussian decoder gives to data of 8 bits: the mass of each number's bin.
 ///
 /// The 256 values are spaced 2/255 apart on [−1, 1]; the outermost bins reach to infinity, so that the probabilities add
-/// up to 1. Far from the mean the logarithm is taken before anything underflows, and it stays finite.
+/// up to 1. Far from the mean the logarithm is taken before anything underflows: it stays finite for as long as the
+/// square of the distance does.
 ///
 /// # Formula
 /// Σ_i ln ∫_{δ₋(x_i)}^{δ₊(x_i)} N(x; μ_i, σ²) dx,  δ₊(x) = x + 1/255 (∞ at x = 1),  δ₋(x) = x − 1/255 (−∞ at x = −1)

@@ -165,6 +165,18 @@ mod linear_vae {
         }
     }
 
+    /// Over no dimension at all, every sum is 0.
+    #[test]
+    fn empty() {
+        let (vae, nothing) = (example(2), Array1::zeros(0));
+        let bounds =
+            [vae.jensen_bound(&nothing), vae.elbo_consistency_form(&nothing), vae.elbo_posterior_form(&nothing)];
+        bounds
+            .into_iter()
+            .chain([vae.log_evidence(&nothing), vae.elbo_gap(&nothing)])
+            .for_each(|sum| assert_eq!(sum, Ok(0.0)));
+    }
+
     /// The variance at t = 1 is never β̃_1 = 0 by accident.
     #[test]
     fn bad_input_at_one() {
