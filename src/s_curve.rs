@@ -173,7 +173,7 @@ impl SCurve {
     ///
     /// # Formula
     /// E[x_{t−1} | x_t] = √ᾱ_{t−1} (β_t/v) E[c/s | x_t] + √α_t (p/v) x_t,
-    /// Cov[x_{t−1} | x_t] = ᾱ_{t−1} (β_t/v)(β_t/v)ᵀ Cov[c/s | x_t] + diag(β_t p/v)                      (slug `reverse_moments`)
+    /// Cov[x_{t−1} | x_t] = ᾱ_{t−1} (β_t/v)(β_t/v)ᵀ Cov[c/s | x_t] + diag(β_t p/v)                      (slug `reverse_mean_and_covariance`)
     /// # Shapes
     /// `xt`: (n, 2); results: means (n, 2), covariances (n, 2, 2)
     /// # Errors
@@ -184,13 +184,13 @@ impl SCurve {
     /// ```
     /// use literate_diffusion::{Schedule, s_curve::SCurve};
     /// let step = Schedule::linear(100, 1e-3, 0.2)?.step(2)?;
-    /// let (mean, covariance) = SCurve::sound().reverse_moments(&ndarray::array![[0.0, 0.0]], step)?;
+    /// let (mean, covariance) = SCurve::sound().reverse_mean_and_covariance(&ndarray::array![[0.0, 0.0]], step)?;
     /// assert_eq!((mean.shape(), covariance.shape()), (&[1, 2][..], &[1, 2, 2][..]));
     /// assert!(covariance[[0, 1, 1]] < step.beta); // across the curve, the data tells more than the step alone
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
-    // ANCHOR: reverse_moments
-    pub fn reverse_moments(&self, xt: &ArrayRef2<f64>, step: Step) -> Result<(Array2<f64>, Array3<f64>)> {
+    // ANCHOR: reverse_mean_and_covariance
+    pub fn reverse_mean_and_covariance(&self, xt: &ArrayRef2<f64>, step: Step) -> Result<(Array2<f64>, Array3<f64>)> {
         let q = self.marginal(step);
         let v = q.variance;
         let p = self.variance_given_place(step.alpha_bar_prev, step.one_minus_alpha_bar_prev);
@@ -209,7 +209,7 @@ impl SCurve {
         }
         Ok((means, covariances))
     }
-    // ANCHOR_END: reverse_moments
+    // ANCHOR_END: reverse_mean_and_covariance
 
     /// The variance of each coordinate of x_t, given u.
     fn variance_given_place(&self, alpha_bar: f64, one_minus_alpha_bar: f64) -> [f64; 2] {

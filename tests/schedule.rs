@@ -2,10 +2,17 @@
 
 mod support;
 
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{
+    self,
+    tch::{Device, Kind},
+};
 use literate_diffusion::{Error, Result, Schedule, Step, paper, schedule};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 use support::strategies::{beta, schedule as any_schedule, step};
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{ROUNDING, assert_close, check, distance_of_numbers, integral};
 
 /// The relative distance of two numbers, the larger of them at least 1e-290.
@@ -56,6 +63,15 @@ mod from_betas {
         for t in [0, 101, usize::MAX] {
             assert_eq!(schedule.step(t), Err(Error::StepOutOfRange { t, timesteps: 100 }));
         }
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch)
+            .bound(1.0, twin::REASON)
+            .property(any_schedule(40), |schedule| twin::schedules_differ(&schedule, &twin::twin(&schedule)));
     }
 
     #[test]
@@ -142,6 +158,18 @@ mod alpha_bar {
         let errors = alpha_bar.iter().enumerate().map(|(i, got)| relative(*got, by_logarithms(i + 1)));
         errors.fold(0.0, f64::max)
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(
+            check!(Torch),
+            |step| step.alpha_bar,
+            |step| step.alpha_bar,
+            |steps| steps.alpha_bar.copy(),
+        );
+    }
 }
 
 mod one_minus_alpha_bar {
@@ -182,6 +210,14 @@ mod one_minus_alpha_bar {
     fn small() -> impl Strategy<Value = (f64, usize)> {
         ((1e-12_f64.ln()..1e-4_f64.ln()).prop_map(f64::exp), 1..100_usize)
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let variance = |step: Step| step.one_minus_alpha_bar;
+        twin::agrees_by_step(check!(Torch), variance, variance, |steps| steps.one_minus_alpha_bar.copy());
+    }
 }
 
 mod snr {
@@ -219,6 +255,13 @@ mod snr {
 
     fn one_over(step: Step, snr: f64) -> f64 {
         relative(1.0 / snr + 1.0, 1.0 / step.alpha_bar)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(check!(Torch), Step::snr, Step::snr, torch::Steps::snr);
     }
 }
 
@@ -258,6 +301,18 @@ mod log_snr {
 
     fn back_to_alpha_bar(step: Step, log_snr: f64) -> f64 {
         relative(1.0 / (1.0 + (-log_snr).exp()), step.alpha_bar)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(
+            check!(Torch),
+            Step::log_snr,
+            |step| step.alpha_bar.ln().abs() + step.one_minus_alpha_bar.ln().abs(),
+            torch::Steps::log_snr,
+        );
     }
 }
 
@@ -315,6 +370,15 @@ mod linear {
         let uneven =
             schedule.steps().windows(2).map(|pair| (pair[1].beta - pair[0].beta - distance).abs() / pair[0].beta);
         uneven.fold(relative(schedule.steps()[0].beta, beta_1).max(relative(schedule.last().beta, beta_end)), f64::max)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, beta(), beta()), |(t, a, b)| {
+            twin::schedules_differ(&Schedule::linear(t, a, b).unwrap(), &torch::Schedule::linear(t, a, b).unwrap())
+        });
     }
 
     #[test]
@@ -379,6 +443,15 @@ mod sigmoid {
         })
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, beta(), beta()), |(t, a, b)| {
+            twin::schedules_differ(&Schedule::sigmoid(t, a, b).unwrap(), &torch::Schedule::sigmoid(t, a, b).unwrap())
+        });
+    }
+
     #[test]
     fn bad_input() {
         assert_eq!(Schedule::sigmoid(0, 0.1, 0.2), Err(Error::NoTimesteps));
@@ -403,9 +476,9 @@ mod cosine {
     fn published() {
         let schedule = cosine((1000, paper::COSINE_OFFSET));
         let numbers = [
-            (schedule.step(1).unwrap().beta, 4.128422482177780e-5),
+            (schedule.step(1).unwrap().beta, 4.12842248217778e-5),
             (schedule.step(500).unwrap().alpha_bar, 0.4938435904406377),
-            (schedule.step(999).unwrap().beta, 0.7499993929011620),
+            (schedule.step(999).unwrap().beta, 0.749999392901162),
             (schedule.step(1000).unwrap().beta, 0.999),
         ];
         check!(Published)
@@ -460,6 +533,18 @@ mod cosine {
         whole.map(|step| relative(step.alpha_bar, f(step.t) / f(0))).fold(0.0, f64::max)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, 1e-3..0.1), |(t, s)| {
+            twin::schedules_differ(
+                &Schedule::cosine(t, s, paper::COSINE_MAX_BETA).unwrap(),
+                &torch::Schedule::cosine(t, s, paper::COSINE_MAX_BETA).unwrap(),
+            )
+        });
+    }
+
     #[test]
     fn bad_input() {
         assert_eq!(Schedule::cosine(0, 0.008, 0.999), Err(Error::NoTimesteps));
@@ -473,6 +558,13 @@ mod cosine {
 
 mod respaced {
     use super::*;
+
+    /// The times whose turn came up, and T.
+    #[cfg(feature = "torch")]
+    fn chosen_times(schedule: &Schedule, chosen: &[bool]) -> Vec<usize> {
+        let last = schedule.timesteps();
+        (1..=last).filter(|&t| t == last || chosen[t - 1]).collect()
+    }
 
     /// The new ᾱ at each visited time is the old one.
     #[test]
@@ -536,6 +628,20 @@ mod respaced {
     fn zero_terminal_snr() {
         let schedule = sound().rescale_zero_terminal_snr().unwrap().respaced(&[50, 100]).unwrap();
         assert_eq!((schedule.last().beta, schedule.last().alpha_bar), (1.0, 0.0));
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch)
+            .bound(8.0, "in units of the budget; β′ is a difference of numbers up to 1 that are rounded several times")
+            .property((any_schedule(40), prop::collection::vec(any::<bool>(), 40)), |(schedule, chosen)| {
+                twin::schedules_differ(
+                    &schedule.respaced(&chosen_times(&schedule, &chosen)).unwrap(),
+                    &twin::twin(&schedule).respaced(&chosen_times(&schedule, &chosen)).unwrap(),
+                )
+            });
     }
 
     #[test]
@@ -609,6 +715,15 @@ mod rescaled {
         distance_of_numbers(new.last().alpha_bar, old.last().alpha_bar, 1e-3)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((any_schedule(40), 1..=80_usize), |(schedule, t)| {
+            twin::schedules_differ(&schedule.rescaled(t).unwrap(), &twin::twin(&schedule).rescaled(t).unwrap())
+        });
+    }
+
     #[test]
     fn bad_input() {
         assert_eq!(sound().rescaled(0), Err(Error::NoTimesteps));
@@ -665,6 +780,23 @@ mod rescale_zero_terminal_snr {
             (root(schedule, t) - last) / (first - last)
         };
         (1..=old.timesteps()).map(|t| (share(new, t) - share(old, t)).abs()).fold(0.0, f64::max)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let several = any_schedule(40).prop_filter("needs two steps", |s| s.timesteps() >= 2);
+        check!(Torch).bound(1.0, twin::REASON).property(several, |schedule| {
+            let want = schedule.rescale_zero_terminal_snr().unwrap();
+            let got = twin::numbers(&twin::twin(&schedule).rescale_zero_terminal_snr().unwrap().alpha_bar());
+            let [first, last] = [schedule.steps()[0], schedule.last()].map(|step| step.alpha_bar.sqrt());
+            let units = |(old, new): (&Step, &Step)| {
+                let magnitude = (old.alpha_bar.sqrt() + last) * first / (first - last);
+                twin::in_units(got[new.t].sqrt(), new.alpha_bar.sqrt(), twin::budget(&schedule) * magnitude)
+            };
+            schedule.steps().iter().zip(want.steps()).map(units).fold(0.0, f64::max)
+        });
     }
 
     #[test]
@@ -737,6 +869,21 @@ mod terminal_gap {
         let log_p = |x: f64| -0.5 * x * x - 0.5 * std::f64::consts::TAU.ln();
         let reach = 12.0 * variance.sqrt();
         integral(mean - reach, mean + reach, 400, |x| log_q(x).exp() * (log_q(x) - log_p(x)))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property(twin::batch::<1>(), |batch| {
+            let [data] = &batch.arrays;
+            let want = batch.schedule.terminal_gap(data).unwrap();
+            let got = twin::twin(&batch.schedule).terminal_gap(&twin::tensor(data, Kind::Double, Device::Cpu)).unwrap();
+            let last = batch.schedule.last();
+            let of_data = last.alpha_bar * data.mapv(|x| x * x).sum() / data.nrows() as f64;
+            let of_variance = last.alpha_bar - last.one_minus_alpha_bar.ln();
+            twin::in_units(got, want, batch.budget() * (of_data + data.ncols() as f64 * of_variance))
+        });
     }
 
     #[test]

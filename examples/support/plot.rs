@@ -23,7 +23,7 @@ pub const PURPLE: RGBColor = RGBColor(204, 121, 167);
 pub const SKY: RGBColor = RGBColor(86, 180, 233);
 
 /// Drawn black, and turned into the colour of the page's text when the file is written.
-const INK: RGBColor = BLACK;
+pub const INK: RGBColor = BLACK;
 /// As [`INK`], for grid lines; any colour that nothing else has.
 const FAINT: RGBColor = RGBColor(1, 2, 3);
 
@@ -93,7 +93,8 @@ impl Figure<'_> {
     pub fn curves(&self, axes: &Axes, curves: &[Curve]) -> Outcome<PathBuf> {
         self.draw((760, 460), curves_json(axes, curves), |area| {
             let (top, rest) = area.split_vertically(34);
-            draw_legend(&top, curves.iter().map(|curve| (curve.label, curve.colour)))?;
+            let named = curves.iter().filter(|curve| !curve.label.is_empty());
+            draw_legend(&top, named.map(|curve| (curve.label, curve.colour)))?;
             let x = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)));
             let y = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)));
             let mut chart = ChartBuilder::on(&rest);
@@ -234,7 +235,7 @@ fn themed(svg: &str, alt: &str) -> String {
         }
     }
     flush(&mut out, &mut dots);
-    out.replace("<svg ", "<svg role=\"img\" ")
+    out.replace("<svg ", "<svg role=\"img\" color=\"#777777\" ")
         .replace("\"#000000\"", "\"currentColor\"")
         .replace("opacity=\"1\" fill=\"#010203\"", "opacity=\"0.25\" fill=\"currentColor\"")
         .replace("opacity=\"1\" stroke=\"#010203\"", "opacity=\"0.25\" stroke=\"currentColor\"")

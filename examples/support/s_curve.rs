@@ -261,7 +261,7 @@ impl Run {
     /// Ten times in a run.
     pub fn save_now_and_then(&self) -> std::io::Result<()> {
         let every = (self.setting.epochs / 10).max(1);
-        if self.losses.len() % every == 0 { self.save() } else { Ok(()) }
+        if self.losses.len().is_multiple_of(every) { self.save() } else { Ok(()) }
     }
 
     pub fn save_and_say_how_to_go_on(&self) -> std::io::Result<()> {

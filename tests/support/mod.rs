@@ -22,6 +22,8 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 use rand_chacha::ChaCha8Rng;
 
 pub mod strategies;
+#[cfg(feature = "torch")]
+pub mod torch;
 
 /// How an equation is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
