@@ -36,14 +36,12 @@ impl Variance {
     /// assert_eq!(Variance::BetaTilde.of(step), 0.5 * 0.5 / 0.75);
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
-    // ANCHOR: variance_of
     pub fn of(self, step: Step) -> f64 {
         match self {
             Self::Beta => step.beta,
             Self::BetaTilde => step.beta_tilde,
         }
     }
-    // ANCHOR_END: variance_of
 }
 
 /// What a network predicts.
