@@ -200,7 +200,8 @@ pub fn eps_from_v<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, v: &ArrayRef<
 
 /// The mean of x_{t−1} given x_t, where the noise in x_t is known or predicted.
 ///
-/// It is the posterior mean μ̃ with (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t in the place of x_0.
+/// It is the posterior mean μ̃ with (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t in the place of x_0, as in
+/// [`posterior_mean_from_eps`](crate::posterior::posterior_mean_from_eps); with ε_θ for ε it is the model's mean μ_θ.
 ///
 /// # Formula
 /// μ = (x_t − β_t/√(1 − ᾱ_t) · ε) / √α_t                      (slug `mean_from_eps`)

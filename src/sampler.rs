@@ -30,6 +30,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use crate::error::{Error, Result, not_negative, same_shape};
 use crate::forward::weighted_sum;
 use crate::objective::{Variance, eps_from_x0, mean_from_eps, x0_from_eps};
+use crate::posterior::posterior_mean;
 use crate::schedule::{Schedule, Step};
 
 /// A network, or anything else that predicts from x_t and its step: a closure `|xt, step| Ok(prediction)`.
@@ -134,10 +135,7 @@ pub fn ancestral_step_from_x0<D: Dimension>(
     sigma: f64,
     z: &ArrayRef<f64, D>,
 ) -> Result<Array<f64, D>> {
-    same_shape("xt", x0_hat, xt)?;
-    let share_of_x0 = step.alpha_bar_prev.sqrt() * step.beta / step.one_minus_alpha_bar;
-    let share_of_xt = step.alpha.sqrt() * step.one_minus_alpha_bar_prev / step.one_minus_alpha_bar;
-    add_noise(weighted_sum(share_of_x0, x0_hat, share_of_xt, xt), sigma, z)
+    add_noise(posterior_mean(x0_hat, xt, step)?, sigma, z)
 }
 // ANCHOR_END: ancestral_step_from_x0
 

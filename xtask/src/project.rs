@@ -133,8 +133,8 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 /// Whether a program can be run.
-pub fn exists(program: &str, argument: &str) -> bool {
-    let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+pub fn exists(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
