@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use support::strategies::{array, arrays, schedule, step};
 #[cfg(feature = "torch")]
 use support::torch as twin;
-use support::{check, distance, distance_of_numbers, z_score};
+use support::{check, distance, distance_of_numbers, larger, z_score};
 
 /// A formula with the signature of `q_step` and `q_sample`: the right one, or a wrong variant of it.
 trait Noising: Fn(&ArrayRef1<f64>, Step, &ArrayRef1<f64>) -> Result<Array1<f64>> {}
@@ -162,7 +162,7 @@ mod q_chain {
                 assert_eq!(twin_path.len(), path.len());
                 let allowed = twin::budget(&schedule) * magnitude(&x0, &eps) * (1 + eps.len()) as f64;
                 let numbers = twin_path.iter().flat_map(twin::numbers).zip(path.iter().flatten());
-                numbers.map(|(got, &want)| twin::in_units(got, want, allowed)).fold(0.0, f64::max)
+                numbers.map(|(got, &want)| twin::in_units(got, want, allowed)).fold(0.0, larger)
             },
         );
     }
@@ -244,9 +244,7 @@ mod merge_noise {
             let got = diffusion::merge_noise(&first, &batch(&eps_prev), &second, &batch(&eps)).unwrap();
             let allowed = eps_prev.mapv(f64::abs) + eps.mapv(f64::abs);
             let numbers = twin::numbers(&got).into_iter().zip(want).zip(allowed);
-            numbers
-                .map(|((got, want), sum)| twin::in_units(got, want, twin::budget(&schedule) * sum))
-                .fold(0.0, f64::max)
+            numbers.map(|((got, want), sum)| twin::in_units(got, want, twin::budget(&schedule) * sum)).fold(0.0, larger)
         });
     }
 
@@ -408,9 +406,9 @@ mod marginal_moments {
             let differ = |((mean, variance), step): ((f64, f64), Step)| {
                 let want = forward::marginal_moments(m, v, step).unwrap();
                 let of_mean = twin::in_units(mean, want.0, batch.budget() * want.0.abs());
-                of_mean.max(twin::in_units(variance, want.1, batch.budget() * want.1))
+                larger(of_mean, twin::in_units(variance, want.1, batch.budget() * want.1))
             };
-            got.zip(batch.steps()).map(differ).fold(0.0, f64::max)
+            got.zip(batch.steps()).map(differ).fold(0.0, larger)
         });
     }
 

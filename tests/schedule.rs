@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use support::strategies::{beta, schedule as any_schedule, step};
 #[cfg(feature = "torch")]
 use support::torch as twin;
-use support::{ROUNDING, assert_close, check, distance_of_numbers, integral};
+use support::{ROUNDING, assert_close, check, distance_of_numbers, integral, larger};
 
 /// The relative distance of two numbers, the larger of them at least 1e-290.
 fn relative(got: f64, want: f64) -> f64 {
@@ -156,7 +156,7 @@ mod alpha_bar {
         assert_eq!(alpha_bar.len(), betas.len());
         let by_logarithms = |t: usize| betas[..t].iter().map(|beta| (-beta).ln_1p()).sum::<f64>().exp();
         let errors = alpha_bar.iter().enumerate().map(|(i, got)| relative(*got, by_logarithms(i + 1)));
-        errors.fold(0.0, f64::max)
+        errors.fold(0.0, larger)
     }
 
     /// The twin, over batches.
@@ -180,7 +180,7 @@ mod one_minus_alpha_bar {
     fn identity() {
         check!(Identity).bound(2e-14, "100 steps of 3 roundings, on numbers up to 1").property(betas(), |betas| {
             let sums = schedule::alpha_bar(&betas).into_iter().zip(schedule::one_minus_alpha_bar(&betas));
-            sums.map(|(alpha_bar, rest)| (alpha_bar + rest - 1.0).abs()).fold(0.0, f64::max)
+            sums.map(|(alpha_bar, rest)| (alpha_bar + rest - 1.0).abs()).fold(0.0, larger)
         });
     }
 
@@ -318,7 +318,7 @@ mod log_snr {
 
 /// How far the betas of a schedule are from expected ones.
 fn worst_beta(schedule: &Schedule, expected: impl Fn(usize) -> f64) -> f64 {
-    schedule.steps().iter().map(|step| relative(step.beta, expected(step.t))).fold(0.0, f64::max)
+    schedule.steps().iter().map(|step| relative(step.beta, expected(step.t))).fold(0.0, larger)
 }
 
 mod linear {
@@ -530,7 +530,7 @@ mod cosine {
     fn curve(schedule: &Schedule, (timesteps, s): Case) -> f64 {
         let f = |t: usize| 0.5 * (1.0 + ((t as f64 / timesteps as f64 + s) / (1.0 + s) * PI).cos());
         let whole = schedule.steps().iter().take_while(|step| step.beta < paper::COSINE_MAX_BETA);
-        whole.map(|step| relative(step.alpha_bar, f(step.t) / f(0))).fold(0.0, f64::max)
+        whole.map(|step| relative(step.alpha_bar, f(step.t) / f(0))).fold(0.0, larger)
     }
 
     /// The twin, over batches.
@@ -582,7 +582,7 @@ mod respaced {
             .property(any_schedule(40), |schedule| {
                 let times: Vec<usize> = (1..=schedule.timesteps()).collect();
                 let same = schedule.respaced(&times).unwrap();
-                same.steps().iter().zip(schedule.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, f64::max)
+                same.steps().iter().zip(schedule.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, larger)
             });
     }
 
@@ -620,7 +620,7 @@ mod respaced {
         let pairs = times.iter().zip(new.steps());
         pairs
             .map(|(&t, new)| distance_of_numbers(new.alpha_bar, old.step(t).unwrap().alpha_bar, 1e-3))
-            .fold(0.0, f64::max)
+            .fold(0.0, larger)
     }
 
     /// Respacing down to zero terminal SNR keeps the zero.
@@ -753,7 +753,7 @@ mod rescale_zero_terminal_snr {
                 let twice = once.rescale_zero_terminal_snr().unwrap();
                 assert_eq!((once.last().alpha_bar, once.last().beta), (0.0, 1.0));
                 assert_eq!(once.steps()[0].beta, schedule.steps()[0].beta);
-                twice.steps().iter().zip(once.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, f64::max)
+                twice.steps().iter().zip(once.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, larger)
             },
         );
     }
@@ -779,7 +779,7 @@ mod rescale_zero_terminal_snr {
             let (first, last) = (root(schedule, 1), schedule.last().alpha_bar.sqrt());
             (root(schedule, t) - last) / (first - last)
         };
-        (1..=old.timesteps()).map(|t| (share(new, t) - share(old, t)).abs()).fold(0.0, f64::max)
+        (1..=old.timesteps()).map(|t| (share(new, t) - share(old, t)).abs()).fold(0.0, larger)
     }
 
     /// The twin, over batches.
@@ -795,7 +795,7 @@ mod rescale_zero_terminal_snr {
                 let magnitude = (old.alpha_bar.sqrt() + last) * first / (first - last);
                 twin::in_units(got[new.t].sqrt(), new.alpha_bar.sqrt(), twin::budget(&schedule) * magnitude)
             };
-            schedule.steps().iter().zip(want.steps()).map(units).fold(0.0, f64::max)
+            schedule.steps().iter().zip(want.steps()).map(units).fold(0.0, larger)
         });
     }
 
