@@ -742,7 +742,6 @@ impl<F: Real> Trainer<F> {
     /// # Errors
     /// Those of its parts; [`Error::OutOfRange`] where the loss or the norm of the gradient is not finite. Then
     /// nothing has changed.
-    // ANCHOR: train_step
     pub fn step(&mut self, xt: &ArrayRef2<F>, times: &[usize], eps: &ArrayRef2<F>) -> Result<f64> {
         let there = mlp_forward(&self.net, xt, times)?;
         let (loss, delta) = loss_gradient(&there.eps_theta, eps)?;
@@ -753,7 +752,6 @@ impl<F: Real> Trainer<F> {
         self.move_on(&gradient)?;
         Ok(loss.into())
     }
-    // ANCHOR_END: train_step
 
     fn move_on(&mut self, gradient: &MlpDiffusion<F>) -> Result<()> {
         self.steps += 1;
