@@ -885,7 +885,6 @@ pub fn bits_per_dim(nats: f64, dimensions: usize) -> Result<f64> {
 /// Each of its three forms is used where it is exact to rounding. A narrow interval is integrated by Gauss–Legendre with
 /// three nodes, since a difference of two cdfs would cancel. An interval with 0 in it is a sum of two positive parts. Any
 /// other one is a difference of two tails, where the further one is the smaller, and logarithms do not underflow.
-// ANCHOR: log_normal_interval
 fn log_normal_interval(a: f64, b: f64) -> f64 {
     let (a, b) = if a + b < 0.0 { (-b, -a) } else { (a, b) };
     let (width, middle) = (b - a, 0.5 * (a + b));
@@ -904,11 +903,9 @@ fn log_normal_interval(a: f64, b: f64) -> f64 {
     }
     log_from_a + (-(log_from_b - log_from_a).exp_m1()).ln()
 }
-// ANCHOR_END: log_normal_interval
 
 /// ln P(Z > x) for Z ~ N(0, 1), x ≥ 0. From 5 on, by Laplace's continued fraction
 /// P(Z > x) = φ(x) / (x + 1/(x + 2/(x + 3/(x + ⋯)))).
-// ANCHOR: log_upper_tail
 fn log_upper_tail(x: f64) -> f64 {
     if x < 5.0 {
         return (0.5 * libm::erfc(x * FRAC_1_SQRT_2)).ln();
@@ -916,7 +913,6 @@ fn log_upper_tail(x: f64) -> f64 {
     let fraction = (1..=25).rev().fold(x, |below, k| x + f64::from(k) / below);
     -0.5 * (x * x + TAU.ln()) - fraction.ln()
 }
-// ANCHOR_END: log_upper_tail
 
 /// Fails unless x is one of the 256 values −1, −1 + 2/255, …, 1 (within what `f32` rounds).
 fn on_pixel_grid(x: f64) -> Result<()> {
