@@ -114,7 +114,7 @@ fn open(page: &Path) -> Result<()> {
 
 /// Opens every page in a headless browser, at 360 pixels and at 1280. Says so where there is no browser.
 fn browse(project: &Project) -> Result<()> {
-    let Some(browser) = BROWSER_PROGRAMS.into_iter().find(|program| project::exists(program, "--version")) else {
+    let Some(browser) = BROWSER_PROGRAMS.into_iter().find(|program| project::exists(program, &["--version"])) else {
         println!("browser: not run (none of {} is installed)", BROWSER_PROGRAMS.join(", "));
         return Ok(());
     };
