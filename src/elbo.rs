@@ -16,6 +16,7 @@ use ndarray::{Array, ArrayRef, Dimension, Zip};
 use crate::error::{Error, Result, not_negative, positive, same_shape};
 use crate::gaussian::{condition_gaussian, entropy, kl_isotropic, log_density};
 use crate::paper;
+use crate::posterior::{VarianceAtOne, posterior_log_variance, posterior_mean};
 use crate::schedule::{Schedule, Step};
 
 /// One step of the decoder: p(x_{t−1} | x_t) = N(a_t x_t + b_t, s_t I), the same in every dimension.
@@ -47,10 +48,8 @@ pub enum DecoderVariance {
     /// s_t = β_t: exact for data of variance 1.
     Beta,
     /// s_t = β̃_t: exact for data of variance 0, a single point.
-    BetaTilde {
-        /// s_1, which has to be chosen, since β̃_1 = 0 and ln 0 = −∞.
-        at_one: f64,
-    },
+    /// At t = 1, where β̃_1 = 0 and its logarithm is −∞, the choice is named.
+    BetaTilde(VarianceAtOne),
     /// s_t = Var[x_{t−1} | x_t], the variance of [`exact_reverse`].
     Exact,
 }
@@ -126,7 +125,8 @@ impl LinearVae {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] unless `mean` is a finite number and `variance` a finite number, 0 or above; and where s_1
-    /// is not above 0, as with [`DecoderVariance::Exact`] for data of variance 0
+    /// is not above 0, as with [`DecoderVariance::Exact`] for data of variance 0; [`Error::StepOutOfRange`] for
+    /// [`VarianceAtOne::BetaTilde2`] where T = 1
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -140,8 +140,7 @@ impl LinearVae {
             let exact = exact_reverse(mean, variance, step)?;
             let variance = match choice {
                 DecoderVariance::Beta => step.beta,
-                DecoderVariance::BetaTilde { at_one } if step.t == 1 => at_one,
-                DecoderVariance::BetaTilde { .. } => step.beta_tilde,
+                DecoderVariance::BetaTilde(at_one) => posterior_log_variance(schedule, step.t, at_one)?.exp(),
                 DecoderVariance::Exact => exact.variance,
             };
             Ok(Decoder { variance, ..exact })
@@ -329,9 +328,9 @@ impl LinearVae {
     /// Ho, Jain, Abbeel 2020, eq. 5, the term L_{t−1}
     /// # Examples
     /// ```
-    /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
+    /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}, posterior::VarianceAtOne};
     /// let schedule = Schedule::linear(10, 0.1, 0.4)?;
-    /// let point = DecoderVariance::BetaTilde { at_one: 0.1 };
+    /// let point = DecoderVariance::BetaTilde(VarianceAtOne::Beta1);
     /// let vae = LinearVae::for_gaussian_data(&schedule, 2.0, 0.0, point)?; // all data at x_0 = 2
     /// assert!(vae.denoising_term(&ndarray::array![2.0], 5)? < 1e-15);
     /// # Ok::<(), literate_diffusion::Error>(())
@@ -341,7 +340,7 @@ impl LinearVae {
         let (step, decoder) = self.after_first(t)?;
         let mean_xt = mean_at(x0, step);
         let kl_at_mean = self.denoising_estimate(x0, &mean_xt, t)?;
-        let slope = posterior_weights(step).1 - decoder.slope;
+        let slope = posterior_slope(step) - decoder.slope;
         Ok(kl_at_mean + spread(x0, slope * slope * step.one_minus_alpha_bar, decoder.variance))
     }
     // ANCHOR_END: denoising_term
@@ -508,9 +507,8 @@ impl LinearVae {
         xt: &ArrayRef<f64, D>,
         t: usize,
     ) -> Result<f64> {
-        same_shape("xt", x0, xt)?;
         let (step, decoder) = self.after_first(t)?;
-        kl_isotropic(&posterior_mean(x0, xt, step), step.beta_tilde, &decoder.mean(xt), decoder.variance)
+        kl_isotropic(&posterior_mean(x0, xt, step)?, step.beta_tilde, &decoder.mean(xt), decoder.variance)
     }
     // ANCHOR_END: denoising_estimate
 
@@ -634,9 +632,9 @@ impl LinearVae {
     /// This book, from Var[D²] = 4c²w + 2w²
     /// # Examples
     /// ```
-    /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
+    /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}, posterior::VarianceAtOne};
     /// let schedule = Schedule::linear(10, 0.1, 0.4)?;
-    /// let point = DecoderVariance::BetaTilde { at_one: 0.1 };
+    /// let point = DecoderVariance::BetaTilde(VarianceAtOne::Beta1);
     /// let vae = LinearVae::for_gaussian_data(&schedule, 2.0, 0.0, point)?; // all data at x_0 = 2
     /// assert!(vae.denoising_variance(&ndarray::array![2.0], 5)? < 1e-15);
     /// # Ok::<(), literate_diffusion::Error>(())
@@ -644,7 +642,7 @@ impl LinearVae {
     // ANCHOR: denoising_variance
     pub fn denoising_variance<D: Dimension>(&self, x0: &ArrayRef<f64, D>, t: usize) -> Result<f64> {
         let (step, Decoder { slope: a, offset: b, variance: s }) = self.after_first(t)?;
-        let w = (posterior_weights(step).1 - a).powi(2) * step.one_minus_alpha_bar;
+        let w = (posterior_slope(step) - a).powi(2) * step.one_minus_alpha_bar;
         let variance = |&x: &f64| {
             let c = (step.alpha_bar_prev.sqrt() - a * step.alpha_bar.sqrt()) * x - b;
             (2.0 * c * c * w + w * w) / (2.0 * s * s)
@@ -754,7 +752,7 @@ pub fn log_joint_q_reversed<D: Dimension>(schedule: &Schedule, path: &[Array<f64
     let (x0, last) = (&path[0], schedule.last());
     let mut log_q = log_density(&path[last.t], &mean_at(x0, last), last.one_minus_alpha_bar)?;
     for step in &schedule.steps()[1..] {
-        log_q += log_density(&path[step.t - 1], &posterior_mean(x0, &path[step.t], *step), step.beta_tilde)?;
+        log_q += log_density(&path[step.t - 1], &posterior_mean(x0, &path[step.t], *step)?, step.beta_tilde)?;
     }
     Ok(log_q)
 }
@@ -816,7 +814,8 @@ pub fn last_step_term<D: Dimension>(x0: &ArrayRef<f64, D>, schedule: &Schedule) 
 /// The log-probability that a Gaussian decoder gives to data of 8 bits: the mass of each number's bin.
 ///
 /// The 256 values are spaced 2/255 apart on [−1, 1]; the outermost bins reach to infinity, so that the probabilities add
-/// up to 1. Far from the mean the logarithm is taken before anything underflows, and it stays finite.
+/// up to 1. Far from the mean the logarithm is taken before anything underflows: it stays finite for as long as the
+/// square of the distance does.
 ///
 /// # Formula
 /// Σ_i ln ∫_{δ₋(x_i)}^{δ₊(x_i)} N(x; μ_i, σ²) dx,  δ₊(x) = x + 1/255 (∞ at x = 1),  δ₋(x) = x − 1/255 (−∞ at x = −1)
@@ -938,15 +937,9 @@ fn spread<D: Dimension>(x0: &ArrayRef<f64, D>, w: f64, variance: f64) -> f64 {
     x0.len() as f64 * w / (2.0 * variance)
 }
 
-/// The weights of x_0 and of x_t in the mean of q(x_{t−1} | x_t, x_0).
-fn posterior_weights(step: Step) -> (f64, f64) {
-    let of_x0 = step.alpha_bar_prev.sqrt() * step.beta / step.one_minus_alpha_bar;
-    (of_x0, step.alpha.sqrt() * step.one_minus_alpha_bar_prev / step.one_minus_alpha_bar)
-}
-
-fn posterior_mean<D: Dimension>(x0: &ArrayRef<f64, D>, xt: &ArrayRef<f64, D>, step: Step) -> Array<f64, D> {
-    let (of_x0, of_xt) = posterior_weights(step);
-    crate::forward::weighted_sum(of_x0, x0, of_xt, xt)
+/// B_t, the weight of x_t in the mean of q(x_{t−1} | x_t, x_0).
+fn posterior_slope(step: Step) -> f64 {
+    step.alpha.sqrt() * step.one_minus_alpha_bar_prev / step.one_minus_alpha_bar
 }
 
 /// Fails unless there are T + 1 arrays of one shape.

@@ -5,7 +5,9 @@
 //! checking. A gradient, a moment of Adam and a running average have the same tensors as the network, and so the same
 //! type.
 
-use ndarray::{Array, Array1, Array2, ArrayD, ArrayRef, ArrayRef1, ArrayRef2, ArrayViewD, ArrayViewMutD};
+use ndarray::{
+    Array, Array1, Array2, ArrayD, ArrayRef, ArrayRef1, ArrayRef2, ArrayView2, ArrayViewD, ArrayViewMut2, ArrayViewMutD,
+};
 use ndarray::{Axis, Dimension, NdFloat, Zip};
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal};
@@ -13,21 +15,34 @@ use ndarray_rand::rand_distr::{Distribution, StandardNormal};
 use crate::error::{Error, Result, positive, same_shape};
 use crate::paper;
 
+mod matmul;
+
 /// `f32` or `f64`: a number that a network computes with.
 pub trait Real: NdFloat + Into<f64> {
     /// The nearest such number.
     fn of(value: f64) -> Self;
+
+    /// The product of two matrices.
+    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self>;
 }
 
 impl Real for f32 {
     fn of(value: f64) -> Self {
         value as f32
     }
+
+    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self> {
+        matmul::matmul(a, b)
+    }
 }
 
 impl Real for f64 {
     fn of(value: f64) -> Self {
         value
+    }
+
+    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self> {
+        a.dot(&b)
     }
 }
 
@@ -53,7 +68,7 @@ impl Real for f64 {
 // ANCHOR: linear_forward
 pub fn linear_forward<F: Real>(x: &ArrayRef2<F>, weight: &ArrayRef2<F>, bias: &ArrayRef1<F>) -> Result<Array2<F>> {
     has_shape("weight", &[bias.len(), x.ncols()], weight.shape())?;
-    Ok(x.dot(&weight.t()) + bias)
+    Ok(F::matmul(x.view(), weight.t()) + bias)
 }
 // ANCHOR_END: linear_forward
 
@@ -94,7 +109,11 @@ pub fn linear_backward<F: Real>(
 ) -> Result<LinearGradient<F>> {
     has_shape("delta", &[x.nrows(), weight.nrows()], delta.shape())?;
     has_shape("weight", &[delta.ncols(), x.ncols()], weight.shape())?;
-    Ok(LinearGradient { x: delta.dot(weight), weight: delta.t().dot(x), bias: delta.sum_axis(Axis(0)) })
+    Ok(LinearGradient {
+        x: F::matmul(delta.view(), weight.view()),
+        weight: F::matmul(delta.t(), x.view()),
+        bias: delta.sum_axis(Axis(0)),
+    })
 }
 // ANCHOR_END: linear_backward
 
@@ -162,7 +181,11 @@ pub fn relu_backward<F: Real, D: Dimension>(a: &ArrayRef<F, D>, delta: &ArrayRef
 // ANCHOR: embedding
 pub fn embedding<F: Real>(table: &ArrayRef2<F>, times: &[usize]) -> Result<Array2<F>> {
     within_table(times, table.nrows())?;
-    Ok(Array2::from_shape_fn((times.len(), table.ncols()), |(n, j)| table[[times[n] - 1, j]]))
+    let mut rows = Array2::zeros((times.len(), table.ncols()));
+    for (mut row, &t) in rows.rows_mut().into_iter().zip(times) {
+        row.assign(&table.row(t - 1));
+    }
+    Ok(rows)
 }
 // ANCHOR_END: embedding
 
@@ -403,14 +426,38 @@ impl<F: Real> MlpDiffusion<F> {
         Ok(())
     }
 
-    /// ε_θ(x_t, t), a prediction a row.
+    /// ε_θ(x_t, t), a prediction a row. Many rows are shared out among the cores; the result is the same on any number
+    /// of them.
     ///
     /// # Errors
     /// As [`mlp_forward`]
     pub fn forward(&self, x: &ArrayRef2<F>, times: &[usize]) -> Result<Array2<F>> {
-        Ok(mlp_forward(self, x, times)?.eps_theta)
+        if x.nrows() <= CHUNK || times.len() != x.nrows() {
+            return Ok(mlp_forward(self, x, times)?.eps_theta);
+        }
+        let mut eps_theta = Array2::zeros((x.nrows(), self.linears[self.linears.len() - 1].bias.len()));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = x.nrows().div_ceil(cores);
+        let shares = eps_theta.axis_chunks_iter_mut(Axis(0), share).zip(x.axis_chunks_iter(Axis(0), share));
+        std::thread::scope(|scope| {
+            let work = |((to, x), times)| scope.spawn(move || self.forward_in_chunks(to, x, times));
+            let workers: Vec<_> = shares.zip(times.chunks(share)).map(work).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().expect("nothing in it panics"))
+        })?;
+        Ok(eps_theta)
+    }
+
+    fn forward_in_chunks(&self, mut to: ArrayViewMut2<'_, F>, x: ArrayView2<'_, F>, times: &[usize]) -> Result<()> {
+        let chunks = to.axis_chunks_iter_mut(Axis(0), CHUNK).zip(x.axis_chunks_iter(Axis(0), CHUNK));
+        for ((mut to, x), times) in chunks.zip(times.chunks(CHUNK)) {
+            to.assign(&mlp_forward(self, &x, times)?.eps_theta);
+        }
+        Ok(())
     }
 }
+
+/// The activations of so many rows stay in the cache of a core.
+const CHUNK: usize = 512;
 
 /// What the way back needs to know of the way there.
 #[derive(Debug, Clone, PartialEq)]
@@ -524,7 +571,10 @@ pub fn mlp_backward<F: Real>(
 // ANCHOR: clip_grad_norm
 pub fn clip_grad_norm<F: Real>(gradient: &mut [ArrayViewMutD<'_, F>], max_norm: f64) -> Result<f64> {
     positive("max_norm", max_norm)?;
-    let squares = |tensor: &ArrayViewMutD<'_, F>| tensor.mapv(|g| g * g).sum().into();
+    let squares = |tensor: &ArrayViewMutD<'_, F>| -> f64 {
+        let g = tensor.flatten();
+        g.dot(&g).into()
+    };
     let norm = gradient.iter().map(squares).sum::<f64>().sqrt();
     let factor = max_norm / (norm + paper::CLIP_EPSILON);
     if factor < 1.0 {
@@ -600,12 +650,26 @@ pub fn adam_step<F: Real, D: Dimension>(
     let (grown_1, grown_2) = (1.0 - beta_1.powf(k as f64), 1.0 - beta_2.powf(k as f64));
     let [rate, root, epsilon] = [lr / grown_1, grown_2.sqrt().recip(), epsilon].map(F::of);
     let [beta_1, new_1, beta_2, new_2] = [beta_1, 1.0 - beta_1, beta_2, 1.0 - beta_2].map(F::of);
-    Zip::from(theta).and(gradient).and(m).and(v).for_each(|theta, &g, m, v| {
-        *m = beta_1 * *m + new_1 * g;
-        *v = beta_2 * *v + new_2 * g * g;
+    let update = |(((theta, &g), m), v): (((&mut F, &F), &mut F), &mut F)| {
+        *m = normal_or_zero(beta_1 * *m + new_1 * g);
+        *v = normal_or_zero(beta_2 * *v + new_2 * g * g);
         *theta -= rate * *m / (v.sqrt() * root + epsilon);
-    });
+    };
+    match (theta.as_slice_mut(), gradient.as_slice(), m.as_slice_mut(), v.as_slice_mut()) {
+        (Some(theta), Some(gradient), Some(m), Some(v)) => {
+            theta.iter_mut().zip(gradient).zip(m).zip(v).for_each(update)
+        }
+        _ => theta.iter_mut().zip(gradient).zip(m).zip(v).for_each(update),
+    }
     Ok(())
+}
+
+/// Makes 0 of a number too small for full precision (below 1.2e-38 in `f32`).
+///
+/// Where a unit is dead its gradient is 0, and the moments shrink for ever. Next to ε they are nothing long before, but
+/// a processor computes with such numbers some hundred times more slowly.
+fn normal_or_zero<F: Real>(x: F) -> F {
+    if x.abs() < F::min_positive_value() { F::zero() } else { x }
 }
 // ANCHOR_END: adam_step
 

@@ -4,6 +4,7 @@ mod support;
 
 use literate_diffusion::elbo::{self, Decoder, DecoderVariance, LinearVae};
 use literate_diffusion::gaussian::{self, condition_gaussian, density, kl_scalar};
+use literate_diffusion::posterior::VarianceAtOne;
 use literate_diffusion::{Error, Result, Schedule, Step, forward, paper};
 use ndarray::{Array1, array};
 use ndarray_rand::RandomExt;
@@ -164,16 +165,28 @@ mod linear_vae {
         }
     }
 
+    /// Over no dimension at all, every sum is 0.
+    #[test]
+    fn empty() {
+        let (vae, nothing) = (example(2), Array1::zeros(0));
+        let bounds =
+            [vae.jensen_bound(&nothing), vae.elbo_consistency_form(&nothing), vae.elbo_posterior_form(&nothing)];
+        bounds
+            .into_iter()
+            .chain([vae.log_evidence(&nothing), vae.elbo_gap(&nothing)])
+            .for_each(|sum| assert_eq!(sum, Ok(0.0)));
+    }
+
     /// The variance at t = 1 is never β̃_1 = 0 by accident.
     #[test]
     fn bad_input_at_one() {
         let schedule = Schedule::from_betas(&[0.5, 0.5]).unwrap();
-        for (data_variance, choice) in
-            [(0.0, DecoderVariance::Exact), (1.0, DecoderVariance::BetaTilde { at_one: 0.0 })]
-        {
-            let error = LinearVae::for_gaussian_data(&schedule, 0.0, data_variance, choice).unwrap_err();
-            assert!(matches!(error, Error::OutOfRange { name: "variance", got: 0.0, .. }));
-        }
+        let error = LinearVae::for_gaussian_data(&schedule, 0.0, 0.0, DecoderVariance::Exact).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { name: "variance", got: 0.0, .. }));
+        let (short, choice) =
+            (Schedule::from_betas(&[0.5]).unwrap(), DecoderVariance::BetaTilde(VarianceAtOne::BetaTilde2));
+        let error = LinearVae::for_gaussian_data(&short, 0.0, 1.0, choice).unwrap_err();
+        assert_eq!(error, Error::StepOutOfRange { t: 2, timesteps: 1 });
         assert!(LinearVae::for_gaussian_data(&schedule, f64::NAN, 1.0, DecoderVariance::Beta).is_err());
         assert!(LinearVae::for_gaussian_data(&schedule, 0.0, -1.0, DecoderVariance::Beta).is_err());
     }
@@ -185,12 +198,17 @@ mod linear_vae {
         let made = |choice| LinearVae::for_gaussian_data(&schedule, 0.5, 2.0, choice).unwrap();
         for &step in schedule.steps() {
             let exact = elbo::exact_reverse(0.5, 2.0, step).unwrap();
-            let beta_tilde = if step.t == 1 { 0.07 } else { step.beta_tilde };
             let decoder = |choice| made(choice).decoder(step.t).unwrap();
             assert_eq!(decoder(DecoderVariance::Exact), exact);
             assert_eq!(decoder(DecoderVariance::Beta), Decoder { variance: step.beta, ..exact });
-            let tilde = decoder(DecoderVariance::BetaTilde { at_one: 0.07 });
-            assert_eq!(tilde, Decoder { variance: beta_tilde, ..exact });
+            for (at_one, first) in
+                [(VarianceAtOne::Beta1, 0.2), (VarianceAtOne::BetaTilde2, schedule.step(2).unwrap().beta_tilde)]
+            {
+                let tilde = decoder(DecoderVariance::BetaTilde(at_one));
+                assert_eq!(Decoder { variance: exact.variance, ..tilde }, exact);
+                let want = if step.t == 1 { first } else { step.beta_tilde };
+                assert!((tilde.variance / want - 1.0).abs() < 1e-14);
+            }
         }
     }
 }
@@ -833,7 +851,7 @@ mod denoising_term {
         check!(Limit).bound(1e-23, "the square of (a dozen roundings over σ ≥ 1e-3), 40 times").property(
             (schedule(40), -2.0..2.0),
             |(schedule, x0)| {
-                let choice = DecoderVariance::BetaTilde { at_one: 1.0 };
+                let choice = DecoderVariance::BetaTilde(VarianceAtOne::Beta1);
                 let vae = LinearVae::for_gaussian_data(&schedule, x0, 0.0, choice).unwrap();
                 let term = |t| vae.denoising_term(&array![x0], t).unwrap();
                 (2..=schedule.timesteps()).map(term).sum()

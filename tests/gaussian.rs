@@ -5,12 +5,16 @@ mod support;
 use std::f64::consts::{E, PI, TAU};
 
 use literate_diffusion::{Error, gaussian};
+#[cfg(feature = "torch")]
+use literate_diffusion::{Step, torch::diffusion};
 use ndarray::{Array1, ArrayRef1, Ix1, Zip, array, aview1};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::arrays;
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{check, derivative, distance, distance_of_numbers, integral, z_score};
 
 /// (mean, variance).
@@ -192,6 +196,20 @@ mod log_density {
         assert_eq!(of_one, gaussian::log_density(&two, &array![0.0, 0.0], 2.0).unwrap());
         let nothing = Array1::zeros(0);
         assert_eq!(gaussian::log_density(&nothing, &nothing, 2.0).unwrap(), 0.0);
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let log_density = |[x, m]: [&Array1<f64>; 2], step: Step| gaussian::log_density(x, m, step.beta).unwrap();
+        let magnitude = |[x, m]: [&Array1<f64>; 2], step: Step| {
+            let normaliser = x.len() as f64 * (TAU * step.beta).ln().abs();
+            ((x - m).mapv(|z| z * z).sum() / step.beta + normaliser + 1.0) / 2.0
+        };
+        twin::agrees_by_sample(check!(Torch), twin::batch(), log_density, magnitude, |[x, m], steps| {
+            diffusion::log_density(x, m, &steps.beta).unwrap()
+        });
     }
 
     #[test]
@@ -1071,6 +1089,22 @@ mod kl_isotropic {
         let scalars = mean_q.iter().zip(&mean_p);
         let want = scalars.map(|(&q, &p)| gaussian::kl_scalar(q, variance_q, p, variance_p).unwrap()).sum();
         distance_of_numbers(kl(&mean_q, variance_q, &mean_p, variance_p), want, 1e-300)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let variance_p = 0.3;
+        let kl = |[q, p]: [&Array1<f64>; 2], step: Step| gaussian::kl_isotropic(q, step.beta, p, variance_p).unwrap();
+        let magnitude = |[q, p]: [&Array1<f64>; 2], step: Step| {
+            let ratio = step.beta / variance_p;
+            let of_variances = q.len() as f64 * (ratio + 1.0 + ratio.ln().abs());
+            ((q - p).mapv(|z| z * z).sum() / variance_p + of_variances) / 2.0
+        };
+        twin::agrees_by_sample(check!(Torch), twin::batch(), kl, magnitude, |[q, p], steps| {
+            diffusion::kl_isotropic(q, &steps.beta, p, &steps.beta.full_like(variance_p)).unwrap()
+        });
     }
 
     #[test]

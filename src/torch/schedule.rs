@@ -106,12 +106,16 @@ impl Schedule {
         if self.beta.double_value(&[-1]) == 1.0 {
             return Err(Error::ZeroSnr { t: self.timesteps });
         }
-        // Old step s covers (s − 1, s]: each new step takes its share of ln α_s by the length of the overlap.
-        let end =
-            |of: usize, steps: usize| Tensor::arange_start(1, length(steps) + 1, F64) * (of as f64 / steps as f64);
-        let (old_end, new_end) = (end(self.timesteps, self.timesteps), end(self.timesteps, timesteps).unsqueeze(1));
-        let (old_start, new_start) = (&old_end - 1.0, &new_end - self.timesteps as f64 / timesteps as f64);
-        let overlap = (new_end.minimum(&old_end) - new_start.maximum(&old_start)).clamp_min(0.0);
+        if timesteps == 0 {
+            return Err(Error::NoTimesteps);
+        }
+        // Count time in units of 1/(T T′), so that old step s covers ((s − 1) T′, s T′] and new step k ((k − 1) T, k T],
+        // in whole numbers. Each new step takes its share of ln α_s by the length that they have in common.
+        let (old, new) = (length(self.timesteps), length(timesteps));
+        let old_end = Tensor::arange_start(1, old + 1, F64) * new;
+        let new_end = (Tensor::arange_start(1, new + 1, F64) * old).unsqueeze(1);
+        let common = new_end.minimum(&old_end) - (&new_end - old).maximum(&(&old_end - new));
+        let overlap = common.clamp_min(0.0) / timesteps as f64;
         let log_alpha = (-self.zero_based(&self.beta)).log1p();
         Self::from_tensor(&-overlap.matmul(&log_alpha).expm1())
     }
@@ -185,7 +189,7 @@ impl Schedule {
 
     /// 1 − ᾱ_0 = 0, 1 − ᾱ_1, …, 1 − ᾱ_T.
     pub fn one_minus_alpha_bar(&self) -> Tensor {
-        -self.log_alpha_bar.expm1()
+        one_minus_exp(&self.log_alpha_bar)
     }
 
     /// A table as Python code has it: without the entry of t = 0.
@@ -212,8 +216,8 @@ impl Schedule {
         let beta = self.beta.index_select(0, &now);
         let log_alpha_bar = self.log_alpha_bar.index_select(0, &now);
         let log_alpha_bar_prev = self.log_alpha_bar.index_select(0, &index);
-        let one_minus_alpha_bar = -log_alpha_bar.expm1();
-        let one_minus_alpha_bar_prev = -log_alpha_bar_prev.expm1();
+        let one_minus_alpha_bar = one_minus_exp(&log_alpha_bar);
+        let one_minus_alpha_bar_prev = one_minus_exp(&log_alpha_bar_prev);
         Ok(Steps {
             index,
             alpha: 1.0 - &beta,
@@ -272,6 +276,11 @@ impl Steps {
         }
         has_shape(name, &expected, x)
     }
+}
+
+/// 1 − e^x for x ≤ 0; +0 for x = 0, since it is divided by.
+fn one_minus_exp(x: &Tensor) -> Tensor {
+    x.expm1().abs()
 }
 
 /// The numbers of a tensor, in order.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::schedule::numbers;
 use super::{in_file, lengths};
 use crate::error::{Error, Result};
+use crate::paper::CLIP_EPSILON;
 
 /// The parameters θ of a network, in the order in which they were made, by the names that PyTorch would give them.
 #[derive(Debug)]
@@ -186,8 +186,24 @@ impl Average {
     }
 }
 
-/// The Euclidean norm of all numbers of all tensors, those without a gradient counting 0.
-pub fn gradient_norm(parameters: &Parameters) -> f64 {
-    let gradients = parameters.named.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined);
-    gradients.map(|gradient| numbers(&gradient.norm())[0].powi(2)).sum::<f64>().sqrt()
+/// Scales all gradients down so that their norm together is at most `max_norm`; the norm before that, still on the device.
+///
+/// Source: Pascanu, Mikolov, Bengio 2013, algorithm 1; what is added to the norm is PyTorch's.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0; [`Error::Empty`] where nothing has a gradient
+pub fn clip_grad_norm(parameters: &Parameters, max_norm: f64) -> Result<Tensor> {
+    if !(max_norm.is_finite() && max_norm > 0.0) {
+        return Err(Error::OutOfRange { name: "max_norm", expected: "a finite number above 0", got: max_norm });
+    }
+    let mut gradients: Vec<_> =
+        parameters.named.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined).collect();
+    if gradients.is_empty() {
+        return Err(Error::Empty { name: "the gradient" });
+    }
+    let norms: Vec<_> = gradients.iter().map(Tensor::norm).collect();
+    let norm = Tensor::stack(&norms, 0).norm();
+    let scale = ((&norm + CLIP_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
+    no_grad(|| gradients.iter_mut().for_each(|gradient| *gradient *= &scale));
+    Ok(norm)
 }

@@ -15,6 +15,9 @@ const BROWSER_PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chr
 /// Build the book into target/book; the checks are run first where their reports are older than the sources
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// First copy the figures and numbers that the chapters use from target/figures (see `cargo xtask figures`)
+    #[arg(long)]
+    figures: bool,
     /// Show it in the browser afterwards
     #[arg(long)]
     open: bool,
@@ -33,6 +36,9 @@ pub struct Args {
 }
 
 pub fn run(project: &Project, args: &Args) -> Result<()> {
+    if args.figures {
+        copy_figures(project)?;
+    }
     refresh_reports(project)?;
     if args.check {
         project::run(&mut project.cargo(&["test", "--quiet", "--package", "book-press"]))?;
@@ -55,6 +61,33 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
 
 fn press(project: &Project, arguments: &[&str]) -> Command {
     project.cargo(&[&["run", "--quiet", "--package", "book-press", "--"], arguments].concat())
+}
+
+/// Copies what the chapters name from where the examples write it, into the book.
+fn copy_figures(project: &Project) -> Result<()> {
+    let book = project.root.join("book/src");
+    let mut chapters = String::new();
+    for entry in std::fs::read_dir(&book)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            chapters.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    let made = project.target.join("figures");
+    let entries = std::fs::read_dir(&made)
+        .with_context(|| format!("{} cannot be read; run `cargo xtask figures` first", made.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let used = [format!("figure {stem}\n"), format!("number {stem}.")].iter().any(|use_| chapters.contains(use_));
+        let kind = path.extension().is_some_and(|extension| extension == "svg" || extension == "json");
+        if used && kind {
+            let copy = book.join("figures").join(path.file_name().unwrap_or_default());
+            std::fs::copy(&path, &copy).with_context(|| format!("{} cannot be written", copy.display()))?;
+            println!("{}", copy.strip_prefix(&project.root).unwrap_or(&copy).display());
+        }
+    }
+    Ok(())
 }
 
 /// Runs the test files whose equations have a report that is missing or older than what it reports on.
@@ -140,6 +173,7 @@ fn browse(project: &Project) -> Result<()> {
         "--allow-file-access-from-files",
         "--virtual-time-budget=120000",
         "--timeout=120000",
+        "--enable-logging=stderr",
         "--dump-dom",
     ]);
     command.arg(format!("--user-data-dir={}", scratch.join("profile").display()));
@@ -150,7 +184,11 @@ fn browse(project: &Project) -> Result<()> {
     let report = report.map(|(report, _)| report.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"));
     let report =
         report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
-    let problems: Vec<&str> = report.lines().filter(|line| !line.is_empty() && *line != "done").collect();
+    // What the pages wrote to the console: they have no reason to write anything.
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let console = log.lines().filter_map(|line| line.split_once(":CONSOLE").map(|(_, message)| message));
+    let problems: Vec<&str> =
+        report.lines().filter(|line| !line.is_empty() && *line != "done").chain(console).collect();
     if !problems.is_empty() {
         bail!("in the browser:\n{}", problems.join("\n"));
     }

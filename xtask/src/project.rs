@@ -88,10 +88,12 @@ impl Project {
         if !self.package.features.contains_key("torch") {
             return Err("this version of the crate has no feature `torch`");
         }
-        if std::env::var_os("LIBTORCH").is_some() || self.root.join("libtorch").is_dir() {
+        // .cargo/config.toml sets LIBTORCH to the project's own folder, whether or not there is one.
+        let folder = std::env::var_os("LIBTORCH").map_or_else(|| self.root.join("libtorch"), PathBuf::from);
+        if folder.join("lib").is_dir() {
             return Ok(());
         }
-        Err("no libtorch: LIBTORCH is not set, and there is no folder libtorch/")
+        Err("there is no libtorch; `cargo xtask setup` brings it")
     }
 }
 

@@ -2,33 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use crate::html::{escape, id, unsearched};
+use crate::html::{escape, from_rustdoc, id, unsearched};
 use crate::inputs::Reference;
 use crate::math;
 use crate::number::thousands;
 use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
 
 impl Press<'_> {
-    /// One of them, as HTML.
-    pub fn appendix(&self, kind: &str) -> String {
+    /// One of them, as HTML, for the page `here`.
+    pub fn appendix(&self, kind: &str, here: usize) -> String {
         match kind {
-            "notation" => self.notation(),
+            "notation" => self.notation(here),
             "equations" => self.equation_index(),
-            "glossary" => self.glossary(),
+            "glossary" => self.glossary(here),
             "mistakes" => self.mistake_index(),
             "bibliography" => self.bibliography(),
             _ => self.file_index(),
         }
     }
 
-    /// The last page, on which all of them are set.
-    fn back_matter(&self) -> usize {
-        self.chapters.len() - 1
-    }
-
     /// The symbols that the book uses, in the order of the data file.
-    fn notation(&self) -> String {
-        let here = self.back_matter();
+    fn notation(&self, here: usize) -> String {
         let formulas = self.formulas.borrow().clone();
         let mut rows = String::new();
         for symbol in &self.inputs.symbols {
@@ -88,11 +82,11 @@ impl Press<'_> {
         )
     }
 
-    fn glossary(&self) -> String {
+    fn glossary(&self, here: usize) -> String {
         let mut terms: Vec<_> = self.inputs.terms.iter().collect();
         terms.sort_by_key(|term| term.name.to_lowercase());
         let entry = |term: &&crate::inputs::Term| {
-            let meaning = self.phrase_of(&term.meaning, self.back_matter());
+            let meaning = self.phrase_of(&term.meaning, here);
             format!("<dt id=\"term-{}\">{}</dt><dd>{meaning}</dd>", id(&term.name), escape(&term.name))
         };
         format!("<dl class=\"glossary\">{}</dl>", terms.iter().map(entry).collect::<String>())
@@ -246,37 +240,6 @@ fn given_first(author: &str) -> String {
     format!("{initials}{family}")
 }
 
-/// A sentence of a docstring as HTML: no links, the indices of x_t and x_{t−1} below the line, code as code.
-fn from_rustdoc(sentence: &str) -> String {
-    let mut out = String::new();
-    let mut rest = sentence;
-    let mut in_code = false;
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        let (html, length) = match c {
-            '`' => {
-                in_code = !in_code;
-                (if in_code { "<code>" } else { "</code>" }.to_owned(), 1)
-            }
-            '[' if after.starts_with('`') => (String::new(), 1),
-            ']' if rest.starts_with("](") => (String::new(), rest.find(')').map_or(1, |end| end + 1)),
-            ']' if out.ends_with("</code>") => (String::new(), 1),
-            '_' if !in_code && after.starts_with('{') => {
-                let end = after.find('}').unwrap_or(after.len() - 1);
-                (format!("<sub>{}</sub>", escape(&after[1..end])), end + 2)
-            }
-            '_' if !in_code && after.starts_with(char::is_alphanumeric) => {
-                let index: String = after.chars().take(1).collect();
-                (format!("<sub>{index}</sub>"), 1 + index.len())
-            }
-            other => (escape(&other.to_string()), other.len_utf8()),
-        };
-        out.push_str(&html);
-        rest = &rest[length..];
-    }
-    out
-}
-
 fn one_line(latex: &str) -> String {
     latex.lines().collect::<Vec<_>>().join(" ")
 }
@@ -295,15 +258,6 @@ mod tests {
         )), "{page}");
         let page = code_page_text("tests/forward.rs", "use a;\n\nmod f {\n}\n");
         assert!(page.contains(&format!("## The checks of `f` {{#check-f}}\n\n{fence}\nmod f {{\n}}\n```")), "{page}");
-    }
-
-    #[test]
-    fn sentences_of_docstrings_are_set() {
-        assert_eq!(
-            from_rustdoc("x_{t−1} → x_t by [`q_step`](crate::a)."),
-            "x<sub>t−1</sub> → x<sub>t</sub> by <code>q_step</code>."
-        );
-        assert_eq!(from_rustdoc("[`mean_x`] & [0, 1]"), "<code>mean_x</code> &amp; [0, 1]");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::block::{self, Block, BoxKind, Head, Part, Step};
 use crate::figure;
-use crate::html::{escape, id, powers, unsearched};
+use crate::html::{escape, from_rustdoc, id, powers, share_paths, unsearched};
 use crate::inputs::{Inputs, Planned};
 use crate::number::Style;
 use crate::problem::{Place, Problems};
@@ -70,6 +70,8 @@ pub struct Press<'a> {
     pub formulas: RefCell<Vec<(usize, String)>>,
     pub citations: RefCell<BTreeMap<String, Vec<Citation>>>,
     pub mistakes: RefCell<Vec<Mistake>>,
+    /// Chapter and slug of the equations referred to.
+    cited: RefCell<BTreeSet<(usize, String)>>,
     /// File and name of the anchors whose code was shown.
     shown: RefCell<BTreeSet<(String, String)>>,
 }
@@ -99,6 +101,7 @@ impl<'a> Press<'a> {
             formulas: RefCell::default(),
             citations: RefCell::default(),
             mistakes: RefCell::default(),
+            cited: RefCell::default(),
             shown: RefCell::default(),
         };
         press.number();
@@ -147,12 +150,14 @@ impl<'a> Press<'a> {
         let mut texts: Vec<String> = (0..self.chapters.len()).map(|chapter| self.chapter(chapter)).collect();
         // What the appendices list is known only now.
         for kind in ["glossary", "mistakes", "notation", "equations", "files", "bibliography"] {
-            for text in &mut texts {
-                let mark = page_mark(kind);
-                if text.contains(&mark) {
-                    *text = text.replace(&mark, &self.appendix(kind));
-                }
+            let mark = page_mark(kind);
+            for (chapter, text) in texts.iter_mut().enumerate().filter(|(_, text)| text.contains(&mark)) {
+                *text = text.replace(&mark, &self.appendix(kind, chapter));
             }
+        }
+        for (chapter, text) in texts.iter_mut().enumerate() {
+            text.push_str(&self.peeks(chapter));
+            *text = share_paths(text);
         }
         self.check_completeness();
         (texts, self.code_pages())
@@ -286,22 +291,17 @@ impl<'a> Press<'a> {
             return String::new();
         }
         let line = format!(
-            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><a href=\"{}\"><code>{slug}</code></a> {}</span></summary>",
-            code_link(&item.place.file, "fn", slug),
+            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><code>{slug}</code> {}</span></summary>",
             summary(report)
         );
-        let source = self.linked_source(&doc.source);
+        let link =
+            |file: &str, kind: &str, shown: &str| format!("<a href=\"{}\">{shown}</a>", code_link(file, kind, slug));
+        let mut origin = vec![self.linked_source(&doc.source), link(&item.place.file, "fn", "the function")];
         let tests = self.inputs.sources.test_module(slug);
-        let tests = tests.map_or(String::new(), |test| {
-            format!(
-                " <span class=\"dot\">·</span> <a href=\"{}\">the checks</a>",
-                code_link(&test.place.file, "check", slug)
-            )
-        });
-        let details = format!(
-            "{}<p class=\"origin\">{source}{tests} <span class=\"dot\">·</span> <code>cargo test {slug}</code></p>",
-            table(report)
-        );
+        origin.extend(tests.map(|test| link(&test.place.file, "check", "its checks")));
+        origin.push(format!("<code>cargo test {slug}</code>"));
+        let origin = origin.join(" <span class=\"dot\">·</span> ");
+        let details = format!("{}<p class=\"origin\">{origin}</p>", table(report));
         format!(
             "<details class=\"report\">{}</details>",
             unsearched(&format!("{line}<div class=\"measurements\">{details}</div>"))
@@ -312,9 +312,13 @@ impl<'a> Press<'a> {
     fn linked_source(&self, source: &str) -> String {
         let found = self.inputs.references.iter().find_map(|(key, reference)| {
             let rest = source.strip_prefix(&reference.in_docstrings())?;
-            Some(format!("<a href=\"bibliography.html#ref-{key}\">{}</a>{}", escape(&reference.short()), escape(rest)))
+            Some(format!(
+                "<a href=\"bibliography.html#ref-{key}\">{}</a>{}",
+                escape(&reference.short()),
+                from_rustdoc(rest)
+            ))
         });
-        found.unwrap_or_else(|| escape(source))
+        found.unwrap_or_else(|| from_rustdoc(source))
     }
 
     fn derivation(&self, title: &str, folded: bool, steps: &[Step], here: Here) -> String {
@@ -415,9 +419,7 @@ impl<'a> Press<'a> {
         let set = self.phrase(title, here);
         let number = self.chapters[here.chapter].planned.as_ref().map_or(String::new(), |p| format!("{}.", p.number));
         match kind {
-            BoxKind::Solution => {
-                return "<details class=\"solution\"><summary>Solution</summary>\n".into();
-            }
+            BoxKind::Solution => "<details class=\"solution\"><summary>Solution</summary>\n".into(),
             BoxKind::Mistake => {
                 let id = format!("mistake-{}", id(title));
                 let line = format!(
@@ -535,12 +537,22 @@ impl<'a> Press<'a> {
                 )
             }),
             "wrong" => self.wrong_variant(rest),
+            "report" => self.report_line(rest.trim()),
             _ => Err(format!("`{{{{{text}}}}}` is no directive of this book (see book/README.md)")),
         };
         set.unwrap_or_else(|problem| {
             self.problem(here, problem);
             String::new()
         })
+    }
+
+    /// The line of measurements of an equation, to speak about it.
+    fn report_line(&self, slug: &str) -> Result<String, String> {
+        let report = self.inputs.reports.get(slug).ok_or_else(|| format!("there is no report of `{slug}`"))?;
+        Ok(format!(
+            "<span class=\"report-line\"><span class=\"tick\" aria-hidden=\"true\">✓</span> <code>{slug}</code> {}</span>",
+            unsearched(&summary(report))
+        ))
     }
 
     /// `q_sample: a plus for a times`: how the checks took that mistake.
@@ -576,7 +588,7 @@ impl<'a> Press<'a> {
             };
         }
         if let Some(equation) = self.equations.get(key) {
-            return self.equation_link(equation);
+            return self.equation_link(equation, here);
         }
         if self.inputs.references.contains_key(key) {
             return self.cite(key, locator, here);
@@ -590,18 +602,36 @@ impl<'a> Press<'a> {
         String::new()
     }
 
-    /// "(4.3)", with the formula shown on hover.
-    fn equation_link(&self, equation: &Equation) -> String {
+    /// "(4.3)", with the formula shown on hover: set, by a script, or in plain letters.
+    fn equation_link(&self, equation: &Equation, here: Here) -> String {
         let slug = &equation.slug;
-        let peek = self.inputs.math.picture(&equation.latex).unwrap_or_default();
+        self.cited.borrow_mut().insert((here.chapter, slug.clone()));
+        let item = self.inputs.sources.item(slug).ok();
+        let plain = item.and_then(|item| item.equation.as_ref()).map_or("", |doc| &doc.formula);
         format!(
-            "<a class=\"eq-link\" href=\"{}#eq-{slug}\">({}){}</a>",
+            "<a class=\"eq-link\" data-equation=\"{slug}\" href=\"{}#eq-{slug}\" title=\"{}\">({})</a>",
             page(&self.chapters[equation.chapter].file),
+            escape(plain),
             equation.number,
-            unsearched(&format!(
-                "<span class=\"peek\" aria-hidden=\"true\">{peek}<span class=\"peek-name\">{slug}</span></span>"
-            ))
         )
+    }
+
+    /// The formulas that a page refers to and that stand on other pages, for the script that shows them on hover.
+    fn peeks(&self, chapter: usize) -> String {
+        let cited = self.cited.borrow();
+        let elsewhere = cited
+            .iter()
+            .filter(|(on, _)| *on == chapter)
+            .filter_map(|(_, slug)| self.equations.get(slug))
+            .filter(|equation| equation.chapter != chapter);
+        let peek = |equation: &Equation| {
+            let formula = self.inputs.math.picture(&equation.latex).unwrap_or_default();
+            format!("<div data-peek=\"{}\">{}</div>", equation.slug, unsearched(&formula))
+        };
+        match elsewhere.map(peek).collect::<String>().as_str() {
+            "" => String::new(),
+            peeks => format!("\n\n<div hidden>{peeks}</div>\n"),
+        }
     }
 
     fn cite(&self, key: &str, locator: &str, here: Here) -> String {
@@ -842,7 +872,7 @@ fn table(report: &Report) -> String {
             check.cases,
             check.worst(),
             check.bound(),
-            escape(&check.reason)
+            from_rustdoc(&check.reason)
         ));
     }
     if !report.torch_was_run() {
@@ -854,7 +884,7 @@ fn table(report: &Report) -> String {
         .map(|wrong| {
             format!(
                 "<li><span class=\"cross\" aria-hidden=\"true\">✗</span> <q>{}</q> is {}</li>",
-                escape(&wrong.mistake),
+                from_rustdoc(&wrong.mistake),
                 verdict(wrong)
             )
         })
@@ -952,7 +982,7 @@ mod tests {
         );
         assert_eq!(problems, [""; 0]);
         for part in [
-            "href=\"04-forward.html#eq-q_step\">(4.1)",
+            "data-equation=\"q_step\" href=\"04-forward.html#eq-q_step\" title=\"x\">(4.1)</a>",
             "Ho 2020, eq. 2</a>",
             "chapter 5",
             "<code>mu</code>",
@@ -998,6 +1028,7 @@ mod tests {
         fails("a [[Markov cain]]", 0, "the glossary has no");
         fails("{{number forward-a.gape}}", 0, "has no `gape`");
         fails("{{wrong q_step: n}}", 0, "know no mistake");
+        fails("{{report q_stop}}", 0, "no report of");
         fails("{{nmber x}}", 0, "no directive");
     }
 
