@@ -17,7 +17,7 @@ pub struct Project {
     pub target: PathBuf,
     /// The main package.
     pub package: Package,
-    /// The names of the other packages of the workspace.
+    /// The names of the other packages of the workspace that have tests.
     pub others: Vec<String>,
 }
 
@@ -34,6 +34,9 @@ pub struct Package {
 pub struct Target {
     pub name: String,
     pub kind: Vec<String>,
+    /// Whether `cargo test` tests it.
+    #[serde(default)]
+    pub test: bool,
     #[serde(default, rename = "required-features")]
     pub required_features: Vec<String>,
 }
@@ -56,7 +59,8 @@ impl Project {
         let main = |package: &Package| package.name == "literate-diffusion";
         let (packages, others): (Vec<_>, Vec<_>) = metadata.packages.into_iter().partition(main);
         let package = packages.into_iter().next().context("the workspace has no package literate-diffusion")?;
-        let others = others.into_iter().map(|package| package.name).collect();
+        let tested = |package: &Package| package.targets.iter().any(|target| target.test);
+        let others = others.into_iter().filter(tested).map(|package| package.name).collect();
         Ok(Self { root, target: metadata.target_directory, package, others })
     }
 
