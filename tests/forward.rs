@@ -15,10 +15,12 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
+#[cfg(feature = "torch")]
+use support::larger;
 use support::strategies::{array, arrays, schedule, step};
 #[cfg(feature = "torch")]
 use support::torch as twin;
-use support::{check, distance, distance_of_numbers, larger, z_score};
+use support::{check, distance, distance_of_numbers, z_score};
 
 /// A formula with the signature of `q_step` and `q_sample`: the right one, or a wrong variant of it.
 trait Noising: Fn(&ArrayRef1<f64>, Step, &ArrayRef1<f64>) -> Result<Array1<f64>> {}
