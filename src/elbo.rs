@@ -449,15 +449,14 @@ impl LinearVae {
     }
     // ANCHOR_END: elbo_gap
 
-    /// The consistency term at t on one path: a single draw of it, whose mean is
-    /// [`consistency_term`](Self::consistency_term).
+    /// A single draw of the consistency term at t, whose mean is [`consistency_term`](Self::consistency_term).
     ///
     /// # Formula
     /// ln q(x_t | x_{t−1}) − ln p(x_t | x_{t+1})                      (slug `consistency_estimate`)
     /// # Shapes
-    /// `path`: T + 1 arrays of one shape, x_0 first, drawn by [`q_chain`](crate::forward::q_chain)
+    /// `x_prev`, `xt`, `x_next`: any, all equal; neighbours on one path, as [`q_chain`](crate::forward::q_chain) draws it
     /// # Errors
-    /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1; [`Error::ShapeMismatch`] unless there are T + 1 arrays of one shape
+    /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1; [`Error::ShapeMismatch`] where the shapes differ
     /// # Source
     /// Luo 2022, eq. 45
     /// # Examples
@@ -466,16 +465,24 @@ impl LinearVae {
     /// use ndarray::array;
     /// let schedule = Schedule::from_betas(&[0.36, 0.36])?;
     /// let vae = LinearVae::for_gaussian_data(&schedule, 0.0, 1.0, DecoderVariance::Exact)?;
-    /// let path = [array![0.0], array![0.3], array![0.375]]; // x_1 = 0.8 x_2, but is off 0.8 x_0 by half a σ
-    /// assert!((vae.consistency_estimate(&path, 1)? + 0.125).abs() < 1e-15);
+    /// // x_1 is 0.8 x_2, but half a σ off 0.8 x_0.
+    /// let draw = vae.consistency_estimate(&array![0.0], &array![0.3], &array![0.375], 1)?;
+    /// assert!((draw + 0.125).abs() < 1e-15);
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
     // ANCHOR: consistency_estimate
-    pub fn consistency_estimate<D: Dimension>(&self, path: &[Array<f64, D>], t: usize) -> Result<f64> {
-        check_path(&self.schedule, path)?;
+    pub fn consistency_estimate<D: Dimension>(
+        &self,
+        x_prev: &ArrayRef<f64, D>,
+        xt: &ArrayRef<f64, D>,
+        x_next: &ArrayRef<f64, D>,
+        t: usize,
+    ) -> Result<f64> {
+        same_shape("x_prev", xt, x_prev)?;
+        same_shape("x_next", xt, x_next)?;
         let (step, _, decoder) = self.around(t)?;
-        let log_q = log_density(&path[t], &(&path[t - 1] * step.alpha.sqrt()), step.beta)?;
-        Ok(log_q - decoder.log_density(&path[t], &path[t + 1])?)
+        let log_q = log_density(xt, &(x_prev * step.alpha.sqrt()), step.beta)?;
+        Ok(log_q - decoder.log_density(xt, x_next)?)
     }
     // ANCHOR_END: consistency_estimate
 
@@ -541,7 +548,7 @@ impl LinearVae {
         let mut bound = self.decoders[0].log_density(&path[0], &path[1])?;
         bound -= kl_isotropic(&mean, last.beta, &Array::zeros(mean.raw_dim()), 1.0)?;
         for t in 1..last.t {
-            bound -= self.consistency_estimate(path, t)?;
+            bound -= self.consistency_estimate(&path[t - 1], &path[t], &path[t + 1], t)?;
         }
         Ok(bound)
     }

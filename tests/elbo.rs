@@ -1089,6 +1089,11 @@ mod elbo_gap {
     }
 }
 
+/// The consistency term of t at one path.
+fn draw_at(vae: &LinearVae, path: &[Array1<f64>], t: usize) -> f64 {
+    vae.consistency_estimate(&path[t - 1], &path[t], &path[t + 1], t).unwrap()
+}
+
 mod consistency_estimate {
     use super::*;
 
@@ -1096,7 +1101,7 @@ mod consistency_estimate {
     #[test]
     fn quadrature() {
         check!(Quadrature).bound(2e-11, ROUNDINGS).property((vae_of_two(4), data()), |(vae, x0)| {
-            let mean = |t| over_paths_summed(vae.schedule(), &x0, &|path| vae.consistency_estimate(path, t).unwrap());
+            let mean = |t| over_paths_summed(vae.schedule(), &x0, &|path| draw_at(&vae, path, t));
             let off = |t| distance_of_numbers(mean(t), vae.consistency_term(&x0, t).unwrap(), 1.0);
             (1..vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
         });
@@ -1122,7 +1127,7 @@ mod consistency_estimate {
 
     fn scores(vae: &LinearVae, paths: &[Path]) -> Vec<f64> {
         let score = |t| {
-            let draws: Vec<f64> = paths.iter().map(|path| vae.consistency_estimate(path, t).unwrap()).collect();
+            let draws: Vec<f64> = paths.iter().map(|path| draw_at(vae, path, t)).collect();
             z_score(&draws, vae.consistency_term(&array![0.8], t).unwrap())
         };
         [1, 2].map(score).to_vec()
@@ -1130,9 +1135,14 @@ mod consistency_estimate {
 
     #[test]
     fn bad_input() {
-        bad_paths(|path| example(2).consistency_estimate(path, 1));
-        let path = [array![0.0], array![0.0], array![0.0]];
-        bad_times(|t| example(2).consistency_estimate(&path, t), [0, 2, 3], NOT_BETWEEN);
+        let (vae, one, two) = (example(2), array![0.0], array![0.0, 0.0]);
+        bad_times(|t| vae.consistency_estimate(&one, &one, &one, t), [0, 2, 3], NOT_BETWEEN);
+        for (name, result) in [
+            ("x_prev", vae.consistency_estimate(&two, &one, &one, 1)),
+            ("x_next", vae.consistency_estimate(&one, &one, &two, 1)),
+        ] {
+            assert_eq!(result.unwrap_err(), Error::ShapeMismatch { name, expected: vec![1], got: vec![2] });
+        }
     }
 }
 
@@ -1305,7 +1315,7 @@ mod consistency_variance {
             let paths = draw_paths(200_000, vae.schedule(), 0.8, rng);
             let score = |t| {
                 let mean = vae.consistency_term(&array![0.8], t).unwrap();
-                let square = |path: &Path| (vae.consistency_estimate(path, t).unwrap() - mean).powi(2);
+                let square = |path: &Path| (draw_at(&vae, path, t) - mean).powi(2);
                 let squares: Vec<f64> = paths.iter().map(square).collect();
                 z_score(&squares, vae.consistency_variance(&array![0.8], t).unwrap())
             };
@@ -1336,7 +1346,7 @@ mod consistency_variance {
     ) -> f64 {
         let want = |x0: f64, t: usize| {
             let mean = vae.consistency_term(&array![x0], t).unwrap();
-            over_paths(vae.schedule(), x0, &|path| (vae.consistency_estimate(path, t).unwrap() - mean).powi(2))
+            over_paths(vae.schedule(), x0, &|path| (draw_at(&vae, path, t) - mean).powi(2))
         };
         let off = |t| distance_of_numbers(variance(&vae, &x0, t), x0.iter().map(|&x| want(x, t)).sum(), 1.0);
         (1..vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
