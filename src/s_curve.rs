@@ -477,6 +477,7 @@ impl Marginal {
         cells.map(|((&q, &q_x), &q_z)| f(q, [q_x, q_z])).sum::<f64>() * x.spacing * z.spacing
     }
 
+    /// The factors in coordinate i, on a grid with a fifth of a standard deviation between its points.
     fn factors(&self, i: usize) -> Factors {
         let variance = self.variance[i];
         let std = variance.sqrt();
