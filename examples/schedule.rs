@@ -100,7 +100,7 @@ fn by_hand() -> Result<Value> {
 }
 // ANCHOR_END: by_hand
 
-/// The variance that data of variance 1 has to gain in x_T, in bits a dimension.
+/// The terminal gap for data of variance 1, in bits a dimension.
 fn gap_bits(schedule: &Schedule) -> Result<f64> {
     Ok(schedule.terminal_gap(&array![[1.0], [-1.0]])? / LN_2)
 }
