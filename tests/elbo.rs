@@ -5,7 +5,14 @@ mod support;
 use literate_diffusion::elbo::{self, Decoder, DecoderVariance, LinearVae};
 use literate_diffusion::gaussian::{self, condition_gaussian, density, kl_scalar};
 use literate_diffusion::posterior::VarianceAtOne;
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{
+    diffusion,
+    tch::{Device, Kind},
+};
 use literate_diffusion::{Error, Result, Schedule, Step, forward, paper};
+#[cfg(feature = "torch")]
+use ndarray::ArrayView1;
 use ndarray::{Array1, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -13,6 +20,8 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::{schedule, step, step_after_first};
 use support::{check, distance_of_numbers, integral, z_score};
+#[cfg(feature = "torch")]
+use support::{larger, torch as twin};
 
 type Path = Vec<Array1<f64>>;
 
@@ -784,6 +793,24 @@ mod prior_term {
         };
         distance_of_numbers(term(&x0, &schedule).unwrap(), x0.iter().map(|&x| kl(x)).sum(), 1.0)
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property(twin::batch::<1>(), |batch| {
+            let ([data], last) = (&batch.arrays, batch.schedule.last());
+            let at_the_end = vec![last.t; data.nrows()];
+            let steps = twin::twin(&batch.schedule).at(&at_the_end).unwrap();
+            let got = diffusion::prior_kl(&twin::tensor(data, Kind::Double, Device::Cpu), &steps).unwrap();
+            let units = |(got, x0): (f64, ArrayView1<f64>)| {
+                let of_variance = last.alpha_bar - last.one_minus_alpha_bar.ln();
+                let magnitude = (last.alpha_bar * x0.dot(&x0) + x0.len() as f64 * of_variance) / 2.0;
+                twin::in_units(got, elbo::prior_term(&x0, &batch.schedule).unwrap(), batch.budget() * magnitude)
+            };
+            twin::numbers(&got).into_iter().zip(data.rows()).map(units).fold(0.0, larger)
+        });
+    }
 }
 
 mod last_step_term {
@@ -1531,6 +1558,23 @@ mod discretised_log_likelihood {
             (4.0 * integral(from, to, 4000, relative) - coarse) / 3.0
         };
         (simpson(from, top) + simpson(top, to)).ln() - 0.5 * (top * top + std::f64::consts::TAU.ln())
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let levels = twin::batch().prop_map(|mut batch| {
+            batch.arrays[0].mapv_inplace(|x| (x * 50.0).round().rem_euclid(256.0) / 127.5 - 1.0);
+            batch
+        });
+        let log_p =
+            |[x0, mean]: [&Array1<f64>; 2], step: Step| elbo::discretised_log_likelihood(x0, mean, step.beta).unwrap();
+        // A logarithm is off by the relative error of its argument.
+        let magnitude = |x: [&Array1<f64>; 2], step: Step| log_p(x, step).abs() + x[0].len() as f64;
+        twin::agrees_by_sample(check!(Torch), levels, log_p, magnitude, |[x0, mean], steps| {
+            diffusion::discretised_log_likelihood(x0, mean, &steps.beta).unwrap()
+        });
     }
 
     #[test]

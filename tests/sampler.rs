@@ -8,6 +8,8 @@ mod support;
 use literate_diffusion::objective::{self, Variance};
 use literate_diffusion::sampler::{self, Denoiser, LastStep};
 use literate_diffusion::schedule::evenly_spaced_times;
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{Steps, diffusion};
 use literate_diffusion::{Error, Result, Schedule, Step, forward, gaussian, posterior};
 use ndarray::{Array1, ArrayRef1, Ix1, array};
 use ndarray_rand::RandomExt;
@@ -16,6 +18,8 @@ use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::{array, arrays, schedule, step, step_after_first};
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{check, distance, distance_of_numbers, z_score};
 
 /// Data that is neither centred nor of variance 1: for N(0, 1), much that is wrong comes out right.
@@ -131,6 +135,24 @@ mod ancestral_sigma {
     fn the_default_is_the_mean() {
         assert_eq!(LastStep::default(), LastStep::Mean);
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let all = [
+            (Variance::Beta, LastStep::Mean, 1.0),
+            (Variance::Beta, LastStep::Noise, 2.0),
+            (Variance::BetaTilde, LastStep::Noise, 3.0),
+        ];
+        let sigma = |step: Step| -> f64 {
+            all.iter().map(|&(variance, last, share)| share * sampler::ancestral_sigma(step, variance, last)).sum()
+        };
+        let twin = |steps: &Steps| {
+            all.iter().map(|&(variance, last, share)| diffusion::ancestral_sigma(steps, variance, last) * share).sum()
+        };
+        twin::agrees_by_step(check!(Torch), sigma, sigma, twin);
+    }
 }
 
 mod ancestral_step {
@@ -217,6 +239,20 @@ mod ancestral_step {
         all
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, eps, z], step| sampler::ancestral_step(xt, step, eps, step.beta.sqrt(), z),
+            |[xt, eps, z], steps| {
+                let mean = diffusion::mean_from_eps(xt, steps, eps)?;
+                diffusion::ancestral_step(&mean, steps, &steps.beta.sqrt(), z)
+            },
+        );
+    }
+
     #[test]
     fn bad_input() {
         step_errors(|xt, eps, sigma, z| sampler::ancestral_step(xt, step_of(&[0.5]), eps, sigma, z));
@@ -291,6 +327,20 @@ mod ancestral_step_from_x0 {
         let mean: Array1<f64> = x0.iter().zip(&xt).map(|(&x0, &xt)| product(x0, xt)).collect();
         let got = step_back(&x0, &xt, step, 0.7, &z).unwrap();
         distance(&got, &(mean + &z * 0.7), largest(&[&x0, &eps, &z]) / step.alpha.sqrt())
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, xt, z], step| sampler::ancestral_step_from_x0(x0, xt, step, step.beta_tilde.sqrt(), z),
+            |[x0, xt, z], steps| {
+                let mean = diffusion::posterior_mean(x0, xt, steps)?;
+                diffusion::ancestral_step(&mean, steps, &steps.beta_tilde.sqrt(), z)
+            },
+        );
     }
 
     #[test]
@@ -661,6 +711,14 @@ mod ddim_sigma {
         distance_of_numbers(sigma(step, eta), want, 1e-300) * step.beta
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let sigma = |step: Step| sampler::ddim_sigma(step, 0.6).unwrap();
+        twin::agrees_by_step(check!(Torch), sigma, sigma, |steps| diffusion::ddim_sigma(steps, 0.6).unwrap());
+    }
+
     #[test]
     fn bad_input() {
         for eta in [-0.1, 1.1, f64::NAN] {
@@ -762,6 +820,17 @@ mod ddim_step {
             }
         }
         all
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, eps, z], step| sampler::ddim_step(x0, step, eps, sampler::ddim_sigma(step, 0.6)?, z),
+            |[x0, eps, z], steps| diffusion::ddim_step(x0, eps, steps, 0.6, z),
+        );
     }
 
     #[test]

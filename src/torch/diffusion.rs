@@ -6,10 +6,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::schedule::{Schedule, Steps, length};
+use super::schedule::{Schedule, Steps, length, numbers};
 use super::{has_kind, same_shape};
 use crate::error::{Error, Result};
 use crate::objective::{Prediction, Variance};
+use crate::sampler::LastStep;
 
 /// √α_t x_{t−1} + √β_t ε. Source: Ho, Jain, Abbeel 2020, eq. 2.
 pub fn q_step(x_prev: &Tensor, steps: &Steps, eps: &Tensor) -> Result<Tensor> {
@@ -210,28 +211,76 @@ pub fn gaussian_floor(variance: f64, steps: &Steps) -> Tensor {
     &signal / (&signal + &steps.one_minus_alpha_bar)
 }
 
-/// One step of ancestral sampling: μ_θ + σ z. Source: Ho, Jain, Abbeel 2020, algorithm 2.
-pub fn ancestral_step(mean: &Tensor, steps: &Steps, variance: &Tensor, z: &Tensor) -> Result<Tensor> {
-    sum_of(steps, [(&variance.ones_like(), "mean", mean), (&variance.sqrt(), "z", z)])
+/// σ_t of ancestral sampling, N numbers; 0 at t = 1 where the last step is the mean.
+pub fn ancestral_sigma(steps: &Steps, variance: Variance, last_step: LastStep) -> Tensor {
+    let sigma = self::variance(steps, variance).sqrt();
+    match last_step {
+        LastStep::Mean => sigma * steps.index().clamp_max(1),
+        LastStep::Noise => sigma,
+    }
+}
+
+/// One step of ancestral sampling: μ + σ z. Source: Ho, Jain, Abbeel 2020, algorithm 2.
+///
+/// μ is [`mean_from_eps`], or [`posterior_mean`] of a predicted x_0; `sigma` has N numbers.
+pub fn ancestral_step(mean: &Tensor, steps: &Steps, sigma: &Tensor, z: &Tensor) -> Result<Tensor> {
+    sum_of(steps, [(&sigma.ones_like(), "mean", mean), (sigma, "z", z)])
+}
+
+/// σ_t of DDIM, N numbers: η √β̃_t. Source: Song, Meng, Ermon 2021, eq. 16.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless 0 ≤ η ≤ 1
+pub fn ddim_sigma(steps: &Steps, eta: f64) -> Result<Tensor> {
+    if (0.0..=1.0).contains(&eta) {
+        return Ok(steps.beta_tilde.sqrt() * eta);
+    }
+    Err(Error::OutOfRange { name: "eta", expected: "between 0 and 1", got: eta })
 }
 
 /// One step of DDIM, from t to the time before it in the (respaced) schedule. Source: Song, Meng, Ermon 2021, eq. 12.
 ///
-/// σ² = η² β̃_t. In 1 − ᾱ_{t−1} − σ², which is what remains for the direction of ε, nothing is subtracted while η ≤ 1.
+/// What remains for the direction of ε is 1 − ᾱ_{t−1} − σ². In (1 − ᾱ_{t−1}) [1 − η² + η² α_t (1 − ᾱ_{t−1})/(1 − ᾱ_t)],
+/// which is the same, nothing is subtracted from something nearly equal.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless 0 ≤ η ≤ 1
 pub fn ddim_step(x0: &Tensor, eps: &Tensor, steps: &Steps, eta: f64, z: &Tensor) -> Result<Tensor> {
-    if !(0.0..=1.0).contains(&eta) {
-        return Err(Error::OutOfRange { name: "eta", expected: "0 to 1", got: eta });
-    }
+    let sigma = ddim_sigma(steps, eta)?;
     let kept = &steps.alpha * &steps.one_minus_alpha_bar_prev / &steps.one_minus_alpha_bar;
     let of_eps = &steps.one_minus_alpha_bar_prev * (kept * eta.powi(2) + (1.0 - eta.powi(2)));
-    sum_of(
-        steps,
-        [
-            (&steps.alpha_bar_prev.sqrt(), "x0", x0),
-            (&of_eps.sqrt(), "eps", eps),
-            (&(steps.beta_tilde.sqrt() * eta), "z", z),
-        ],
-    )
+    sum_of(steps, [(&steps.alpha_bar_prev.sqrt(), "x0", x0), (&of_eps.sqrt(), "eps", eps), (&sigma, "z", z)])
+}
+
+/// ln p(x_0 | x_1) of each sample, of numbers that are one of 256 in [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
+///
+/// Both ends of a bin are turned into the lower tail, where ln Φ is accurate, and subtracted as
+/// ln(Φ(b) − Φ(a)) = ln Φ(b) + ln(1 − e^{ln Φ(a) − ln Φ(b)}). `variance` (σ²) has N numbers.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`] where `x0` and `mean` differ in shape; [`Error::OutOfRange`] where a number of `x0` is not one
+/// of the 256
+pub fn discretised_log_likelihood(x0: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<Tensor> {
+    same_shape("mean", x0, mean)?;
+    let in_f64 = |x: &Tensor| x.to_kind(Kind::Double).to_device(Device::Cpu);
+    let (x0, mean) = (in_f64(x0), in_f64(mean));
+    let level = ((&x0 + 1.0) * 127.5).round();
+    // In f32, a level is off by 2⁻²⁴ or so.
+    let wrong = (&level / 127.5 - 1.0 - &x0).abs().gt(1e-6).logical_or(&(&level - 127.5).abs().gt(128.0));
+    if let Some(i) = numbers(&wrong).iter().position(|&wrong| wrong != 0.0) {
+        let expected = "one of the 256 values from -1 to 1 that are 2/255 apart";
+        return Err(Error::OutOfRange { name: "x0", expected, got: numbers(&x0)[i] });
+    }
+    let mut columns = vec![1; x0.dim()];
+    columns[0] = variance.size()[0];
+    let sigma = variance.sqrt().view(columns.as_slice());
+    let end = |sign: f64| (&x0 + sign / 255.0 - &mean) / &sigma;
+    let upper = end(1.0).masked_fill(&level.eq(255.0), f64::INFINITY);
+    let lower = end(-1.0).masked_fill(&level.eq(0.0), f64::NEG_INFINITY);
+    let mirror = x0.gt_tensor(&mean);
+    let (a, b) = (lower.where_self(&mirror.logical_not(), &-&upper), upper.where_self(&mirror.logical_not(), &-&lower));
+    let (log_a, log_b) = (a.special_log_ndtr(), b.special_log_ndtr());
+    Ok(sum_over_sample(&(&log_b + (-(log_a - &log_b).exp()).log1p())))
 }
 
 /// Σ c_i x_i: each c_i has a number for each sample, each x_i has the shape of the first one.
