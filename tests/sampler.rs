@@ -890,25 +890,39 @@ mod ddim {
         });
     }
 
-    /// With η = 0 and many steps, each sample lies as many standard deviations from the mean at t = 0 as it did at T.
+    /// If all the data is one point, every sample is that point, through whatever times and with whatever noise.
     #[test]
     fn limit() {
         check!(Limit)
-            .bound(0.02, "the error of Euler's method is ln ᾱ_T/T or less, up to a few times; T = 2000, ln ᾱ_T = −10")
+            .bound(2e-14, "100 roundings, in units of the largest number divided by √ᾱ_τ, τ the first time")
             .property(
-                (prop::collection::vec(-3.0..3.0, 3), -2.0..2.0, 0.1..2.0),
-                |(x_end, mean, variance): (Vec<f64>, f64, f64)| {
-                    let schedule = Schedule::linear(2000, 5e-5, 0.01).unwrap();
-                    let (x_end, rng) = (Array1::from(x_end), &mut ChaCha8Rng::seed_from_u64(0));
-                    let times: Vec<usize> = (1..=2000).collect();
-                    let denoiser = |xt: &ArrayRef1<f64>, step| objective::gaussian_eps(mean, variance, xt, step);
-                    let x0 = sampler::ddim(&x_end, &schedule, &times, 0.0, denoiser, rng).unwrap();
-                    let (mean_of_xt, variance_of_xt) =
-                        forward::marginal_moments(mean, variance, schedule.last()).unwrap();
-                    let deviations = (&x_end - mean_of_xt) / variance_of_xt.sqrt();
-                    distance(&x0, &(deviations * variance.sqrt() + mean), 1.0)
+                (schedule(20), array(3), -5.0..5.0, 0.0..=1.0, any::<(u64, u64)>()),
+                |(schedule, x_end, point, eta, (seed, chosen))| {
+                    let last = schedule.timesteps();
+                    let times: Vec<usize> = (1..=last).filter(|&t| t == last || chosen >> t & 1 == 1).collect();
+                    let denoiser = |xt: &ArrayRef1<f64>, step| objective::gaussian_eps(point, 0.0, xt, step);
+                    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+                    let x0 = sampler::ddim(&x_end, &schedule, &times, eta, denoiser, rng).unwrap();
+                    let scale = largest(&[&x_end]) / schedule.step(times[0]).unwrap().alpha_bar.sqrt();
+                    distance(&x0, &Array1::from_elem(3, point), scale)
                 },
             );
+    }
+
+    /// With η = 0 and many steps, each sample lies as many standard deviations from the mean at t = 0 as it did at T.
+    /// Twice as many steps, half the error.
+    #[test]
+    fn finer_steps() {
+        let x_end = array![-2.0, 0.5, 3.0];
+        let error = |timesteps: usize| {
+            let schedule = Schedule::linear(timesteps, 0.1 / timesteps as f64, 20.0 / timesteps as f64).unwrap();
+            let (times, rng): (Vec<usize>, _) = ((1..=timesteps).collect(), &mut ChaCha8Rng::seed_from_u64(0));
+            let x0 = sampler::ddim(&x_end, &schedule, &times, 0.0, best_eps, rng).unwrap();
+            let (mean, variance) = forward::marginal_moments(MEAN, VARIANCE, schedule.last()).unwrap();
+            distance(&x0, &((&x_end - mean) * (VARIANCE / variance).sqrt() + MEAN), 1.0)
+        };
+        let ratio = error(1000) / error(2000);
+        assert!((1.9..2.1).contains(&ratio), "{ratio}");
     }
 
     #[test]
@@ -1072,17 +1086,31 @@ mod ancestral_moments {
         check!(Identity).bound(1e-13, REASON).property(case(), |case| known(case, right));
     }
 
-    /// Many small steps: both variances give the law of the data.
+    /// From pure noise in one step: x_T says nothing, and the sample is the mean of the data and the noise of the step.
     #[test]
     fn limit() {
-        check!(Limit).bound(0.03, "the error is a few times ln ᾱ_T/T; T = 4000, ln ᾱ_T = −10").property(
-            (0.1..4.0, prop::sample::select(choices().to_vec())),
-            |(data_variance, (variance, last_step))| {
-                let schedule = Schedule::linear(4000, 2.5e-5, 0.005).unwrap();
-                let (_, got) = right(0.0, data_variance, &schedule, variance, last_step);
-                distance_of_numbers(got, data_variance, 1e-300)
+        let one_step = Schedule::from_betas(&[1.0]).unwrap();
+        check!(Limit).bound(0.0, "0 and 1 multiply exactly").property(
+            (-3.0..3.0, 0.0..4.0, prop::sample::select(choices().to_vec())),
+            |(mean, data_variance, (variance, last_step))| {
+                let noise = if (variance, last_step) == (Variance::Beta, LastStep::Noise) { 1.0 } else { 0.0 };
+                let got = right(mean, data_variance, &one_step, variance, last_step);
+                (got.0 - mean).abs().max((got.1 - noise).abs())
             },
         );
+    }
+
+    /// With many small steps both variances give the law of the data. Twice as many steps, half the error.
+    #[test]
+    fn finer_steps() {
+        for (variance, last_step) in choices() {
+            let error = |timesteps: usize| {
+                let schedule = Schedule::linear(timesteps, 0.1 / timesteps as f64, 20.0 / timesteps as f64).unwrap();
+                right(0.0, VARIANCE, &schedule, variance, last_step).1 - VARIANCE
+            };
+            let ratio = error(1000) / error(2000);
+            assert!((1.8..2.2).contains(&ratio), "{variance:?}, {last_step:?}: {ratio}");
+        }
     }
 
     #[test]
@@ -1156,22 +1184,34 @@ mod ddim_moments {
         check!(Identity).bound(2e-13, REASON).property(case(), |case| as_ancestral(case, right));
     }
 
-    /// With η = 0 and many steps, the mean and deviation of x_T as it should be become those of the data.
+    /// From pure noise in one step, x_T says nothing, and every sample is the mean of the data.
     #[test]
     fn limit() {
-        check!(Limit)
-            .bound(0.02, "the error of Euler's method is ln ᾱ_T/T or less, up to a few times; T = 2000, ln ᾱ_T = −10")
-            .property((-2.0..2.0, 0.1..2.0), |(mean, variance)| {
-                let schedule = Schedule::linear(2000, 5e-5, 0.01).unwrap();
-                let (mean_of_xt, variance_of_xt) = forward::marginal_moments(mean, variance, schedule.last()).unwrap();
-                let shrunk = (variance / variance_of_xt).sqrt();
-                let got = right(mean, variance, &schedule, 0.0);
-                distance_of_numbers(got.0, mean - shrunk * mean_of_xt, 1.0).max(distance_of_numbers(
-                    got.1,
-                    shrunk * shrunk,
-                    1.0,
-                ))
-            });
+        let one_step = Schedule::from_betas(&[1.0]).unwrap();
+        check!(Limit).bound(0.0, "0 and 1 multiply exactly").property(
+            (-3.0..3.0, 0.0..4.0, 0.0..=1.0),
+            |(mean, variance, eta)| {
+                let got = right(mean, variance, &one_step, eta);
+                (got.0 - mean).abs().max(got.1)
+            },
+        );
+    }
+
+    /// With η = 0 and many small steps, mean and deviation of x_T as it should be become those of the data. Twice as many
+    /// steps, half the error.
+    #[test]
+    fn finer_steps() {
+        let error = |timesteps: usize| {
+            let schedule = Schedule::linear(timesteps, 0.1 / timesteps as f64, 20.0 / timesteps as f64).unwrap();
+            let (mean_of_xt, variance_of_xt) = forward::marginal_moments(MEAN, VARIANCE, schedule.last()).unwrap();
+            let (mean, variance) = right(MEAN, VARIANCE, &schedule, 0.0);
+            let shrunk = (VARIANCE / variance_of_xt).sqrt();
+            (mean - (MEAN - shrunk * mean_of_xt), variance - shrunk * shrunk)
+        };
+        let (coarse, fine) = (error(1000), error(2000));
+        for ratio in [coarse.0 / fine.0, coarse.1 / fine.1] {
+            assert!((1.9..2.1).contains(&ratio), "{ratio}");
+        }
     }
 
     #[test]
