@@ -74,7 +74,7 @@ impl Run {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let schedule = Schedule::sigmoid(paper::CLASSIC_TIMESTEPS, paper::CLASSIC_BETA_1, paper::CLASSIC_BETA_T)?;
         let net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, schedule.timesteps(), &mut rng)?;
-        let trainer = Trainer::new(net, AdamSettings::kingma_ba(1e-3)?, 1.0, None);
+        let trainer = Trainer::new(net, AdamSettings::kingma_ba(1e-3)?, paper::CLASSIC_MAX_NORM, None)?;
         let data = s_curve(POINTS, &mut rng);
         Ok(Self { schedule, data, trainer, rng })
     }

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("the worst of them differ by {worst:.1e}");
 
-    let mut trainer = Trainer::new(net, AdamSettings::kingma_ba(0.05)?, 1.0, None);
+    let mut trainer = Trainer::new(net, AdamSettings::kingma_ba(0.05)?, 1.0, None)?;
     for step in 1..=200 {
         let loss = trainer.step(&x, &times, &eps)?;
         if step == 1 || step % 50 == 0 {

@@ -42,7 +42,7 @@ fn new_trainer(setting: &Setting) -> Result<Trainer<f32>, Box<dyn Error>> {
     let rng = &mut rng(setting.seed, Draws::Network);
     let net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, setting.schedule.timesteps(), rng)?;
     let adam = AdamSettings::kingma_ba(setting.lr)?;
-    Ok(Trainer::new(net, adam, paper::CLASSIC_MAX_NORM, setting.ema))
+    Ok(Trainer::new(net, adam, paper::CLASSIC_MAX_NORM, setting.ema)?)
 }
 
 /// Algorithm 1, epoch by epoch. Each epoch draws from a stream of its own, so that a resumed run repeats exactly.

@@ -5,6 +5,7 @@
 //! checking. A gradient, a moment of Adam and a running average have the same tensors as the network, and so the same
 //! type.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{
     Array, Array1, Array2, ArrayD, ArrayRef, ArrayRef1, ArrayRef2, ArrayView2, ArrayViewD, ArrayViewMut2, ArrayViewMutD,
 };
@@ -16,14 +17,15 @@ use crate::error::{Error, Result, positive, same_shape};
 use crate::paper;
 
 mod matmul;
+mod predict;
 
 /// `f32` or `f64`: a number that a network computes with.
 pub trait Real: NdFloat + Into<f64> {
     /// The nearest such number.
     fn of(value: f64) -> Self;
 
-    /// The product of two matrices.
-    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self>;
+    /// c = a · b, for matrices that fit together.
+    fn matmul_into(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, c: ArrayViewMut2<'_, Self>);
 }
 
 impl Real for f32 {
@@ -31,8 +33,8 @@ impl Real for f32 {
         value as f32
     }
 
-    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self> {
-        matmul::matmul(a, b)
+    fn matmul_into(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, c: ArrayViewMut2<'_, Self>) {
+        matmul::matmul_into(a, b, c);
     }
 }
 
@@ -41,8 +43,8 @@ impl Real for f64 {
         value
     }
 
-    fn matmul(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>) -> Array2<Self> {
-        a.dot(&b)
+    fn matmul_into(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, mut c: ArrayViewMut2<'_, Self>) {
+        general_mat_mul(1.0, &a, &b, 0.0, &mut c);
     }
 }
 
@@ -68,7 +70,7 @@ impl Real for f64 {
 // ANCHOR: linear_forward
 pub fn linear_forward<F: Real>(x: &ArrayRef2<F>, weight: &ArrayRef2<F>, bias: &ArrayRef1<F>) -> Result<Array2<F>> {
     has_shape("weight", &[bias.len(), x.ncols()], weight.shape())?;
-    Ok(F::matmul(x.view(), weight.t()) + bias)
+    Ok(matmul(x.view(), weight.t()) + bias)
 }
 // ANCHOR_END: linear_forward
 
@@ -110,8 +112,8 @@ pub fn linear_backward<F: Real>(
     has_shape("delta", &[x.nrows(), weight.nrows()], delta.shape())?;
     has_shape("weight", &[delta.ncols(), x.ncols()], weight.shape())?;
     Ok(LinearGradient {
-        x: F::matmul(delta.view(), weight.view()),
-        weight: F::matmul(delta.t(), x.view()),
+        x: matmul(delta.view(), weight.view()),
+        weight: matmul(delta.t(), x.view()),
         bias: delta.sum_axis(Axis(0)),
     })
 }
@@ -132,7 +134,11 @@ pub fn linear_backward<F: Real>(
 /// ```
 // ANCHOR: relu
 pub fn relu<F: Real, D: Dimension>(a: &ArrayRef<F, D>) -> Array<F, D> {
-    a.mapv(|a| if a <= F::zero() { F::zero() } else { a })
+    a.mapv(relu_of_number)
+}
+
+fn relu_of_number<F: Real>(a: F) -> F {
+    if a <= F::zero() { F::zero() } else { a }
 }
 // ANCHOR_END: relu
 
@@ -181,11 +187,8 @@ pub fn relu_backward<F: Real, D: Dimension>(a: &ArrayRef<F, D>, delta: &ArrayRef
 // ANCHOR: embedding
 pub fn embedding<F: Real>(table: &ArrayRef2<F>, times: &[usize]) -> Result<Array2<F>> {
     within_table(times, table.nrows())?;
-    let mut rows = Array2::zeros((times.len(), table.ncols()));
-    for (mut row, &t) in rows.rows_mut().into_iter().zip(times) {
-        row.assign(&table.row(t - 1));
-    }
-    Ok(rows)
+    let rows: Vec<usize> = times.iter().map(|t| t - 1).collect();
+    Ok(table.select(Axis(0), &rows))
 }
 // ANCHOR_END: embedding
 
@@ -376,6 +379,13 @@ impl<F: Real> MlpDiffusion<F> {
         self.embeddings.first().map_or(0, Array2::nrows)
     }
 
+    /// The last layer and those before it, which have a table each.
+    fn layers(&self) -> Result<(&Linear<F>, &[Linear<F>])> {
+        let (last, hidden) = self.linears.split_last().ok_or(Error::Empty { name: "linears" })?;
+        has_shape("embeddings", &[hidden.len()], &[self.embeddings.len()])?;
+        Ok((last, hidden))
+    }
+
     /// How many numbers θ has.
     pub fn parameters(&self) -> usize {
         self.tensors().iter().map(|(_, tensor)| tensor.len()).sum()
@@ -426,38 +436,15 @@ impl<F: Real> MlpDiffusion<F> {
         Ok(())
     }
 
-    /// ε_θ(x_t, t), a prediction a row. Many rows are shared out among the cores; the result is the same on any number
-    /// of them.
+    /// ε_θ(x_t, t), a prediction a row: [`mlp_forward`] for many rows. They are shared out among the cores; the result is
+    /// the same on any number of them.
     ///
     /// # Errors
     /// As [`mlp_forward`]
     pub fn forward(&self, x: &ArrayRef2<F>, times: &[usize]) -> Result<Array2<F>> {
-        if x.nrows() <= CHUNK || times.len() != x.nrows() {
-            return Ok(mlp_forward(self, x, times)?.eps_theta);
-        }
-        let mut eps_theta = Array2::zeros((x.nrows(), self.linears[self.linears.len() - 1].bias.len()));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = x.nrows().div_ceil(cores);
-        let shares = eps_theta.axis_chunks_iter_mut(Axis(0), share).zip(x.axis_chunks_iter(Axis(0), share));
-        std::thread::scope(|scope| {
-            let work = |((to, x), times)| scope.spawn(move || self.forward_in_chunks(to, x, times));
-            let workers: Vec<_> = shares.zip(times.chunks(share)).map(work).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().expect("nothing in it panics"))
-        })?;
-        Ok(eps_theta)
-    }
-
-    fn forward_in_chunks(&self, mut to: ArrayViewMut2<'_, F>, x: ArrayView2<'_, F>, times: &[usize]) -> Result<()> {
-        let chunks = to.axis_chunks_iter_mut(Axis(0), CHUNK).zip(x.axis_chunks_iter(Axis(0), CHUNK));
-        for ((mut to, x), times) in chunks.zip(times.chunks(CHUNK)) {
-            to.assign(&mlp_forward(self, &x, times)?.eps_theta);
-        }
-        Ok(())
+        predict::predict(self, x, times)
     }
 }
-
-/// The activations of so many rows stay in the cache of a core.
-const CHUNK: usize = 512;
 
 /// What the way back needs to know of the way there.
 #[derive(Debug, Clone, PartialEq)]
@@ -492,14 +479,17 @@ pub struct Activations<F> {
 /// ```
 // ANCHOR: mlp_forward
 pub fn mlp_forward<F: Real>(net: &MlpDiffusion<F>, x: &ArrayRef2<F>, times: &[usize]) -> Result<Activations<F>> {
+    let (last, hidden) = net.layers()?;
     has_shape("times", &[x.nrows()], &[times.len()])?;
     let mut h = vec![x.to_owned()];
-    for (linear, table) in net.linears.iter().zip(&net.embeddings) {
-        let a = linear_forward(&h[h.len() - 1], &linear.weight, &linear.bias)? + embedding(table, times)?;
+    for (l, (linear, table)) in hidden.iter().zip(&net.embeddings).enumerate() {
+        let mut a = linear_forward(&h[l], &linear.weight, &linear.bias)?;
+        let e = embedding(table, times)?;
+        same_shape("the rows of a table", &a, &e)?;
+        a += &e;
         h.push(relu(&a));
     }
-    let last = &net.linears[net.linears.len() - 1];
-    let eps_theta = linear_forward(&h[h.len() - 1], &last.weight, &last.bias)?;
+    let eps_theta = linear_forward(&h[hidden.len()], &last.weight, &last.bias)?;
     Ok(Activations { h, eps_theta })
 }
 // ANCHOR_END: mlp_forward
@@ -535,6 +525,8 @@ pub fn mlp_backward<F: Real>(
     times: &[usize],
     delta: &ArrayRef2<F>,
 ) -> Result<MlpDiffusion<F>> {
+    net.layers()?;
+    has_shape("h", &[net.linears.len()], &[there.h.len()])?;
     let (mut linears, mut embeddings) = (Vec::new(), Vec::new());
     let mut delta = delta.to_owned();
     for (l, linear) in net.linears.iter().enumerate().rev() {
@@ -603,9 +595,21 @@ impl AdamSettings {
     /// # Errors
     /// [`Error::OutOfRange`] unless `lr` is a finite number above 0
     pub fn kingma_ba(lr: f64) -> Result<Self> {
-        positive("the learning rate", lr)?;
         let (beta_1, beta_2, epsilon) = (paper::ADAM_BETA_1, paper::ADAM_BETA_2, paper::ADAM_EPSILON);
-        Ok(Self { lr, beta_1, beta_2, epsilon })
+        let settings = Self { lr, beta_1, beta_2, epsilon };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(self) -> Result<()> {
+        positive("the learning rate", self.lr)?;
+        positive("epsilon", self.epsilon)?;
+        for (name, beta) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::OutOfRange { name, expected: "0 or above, and below 1", got: beta });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -620,7 +624,8 @@ impl AdamSettings {
 /// `theta`, `gradient`, `m`, `v`: any, all equal; `k` counts the steps, 1 at the first
 /// # Errors
 /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they differ in shape;
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) where `k` is 0
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) where `k` is 0, η or ε is not a finite number above 0, or a β is
+/// outside 0 ≤ β < 1
 /// # Source
 /// Kingma, Ba 2015, algorithm 1
 /// # Examples
@@ -646,6 +651,7 @@ pub fn adam_step<F: Real, D: Dimension>(
     same_shape("m", theta, m)?;
     same_shape("v", theta, v)?;
     positive("k", k as f64)?;
+    settings.check()?;
     let AdamSettings { lr, beta_1, beta_2, epsilon } = settings;
     let (grown_1, grown_2) = (1.0 - beta_1.powf(k as f64), 1.0 - beta_2.powf(k as f64));
     let [rate, root, epsilon] = [lr / grown_1, grown_2.sqrt().recip(), epsilon].map(F::of);
@@ -657,7 +663,7 @@ pub fn adam_step<F: Real, D: Dimension>(
     };
     match (theta.as_slice_mut(), gradient.as_slice(), m.as_slice_mut(), v.as_slice_mut()) {
         (Some(theta), Some(gradient), Some(m), Some(v)) => {
-            theta.iter_mut().zip(gradient).zip(m).zip(v).for_each(update)
+            matmul::widely(|| theta.iter_mut().zip(gradient).zip(m).zip(v).for_each(update));
         }
         _ => theta.iter_mut().zip(gradient).zip(m).zip(v).for_each(update),
     }
@@ -699,9 +705,7 @@ pub fn ema_update<F: Real, D: Dimension>(
     decay: f64,
 ) -> Result<()> {
     same_shape("theta", average, theta)?;
-    if !(0.0..=1.0).contains(&decay) {
-        return Err(Error::OutOfRange { name: "decay", expected: "between 0 and 1", got: decay });
-    }
+    check_decay(decay)?;
     let (old, new) = (F::of(decay), F::of(1.0 - decay));
     Zip::from(average).and(theta).for_each(|average, &theta| *average = old * *average + new * theta);
     Ok(())
@@ -727,9 +731,14 @@ pub struct Trainer<F> {
 impl<F: Real> Trainer<F> {
     /// Begins with a network. The norm of each gradient is clipped at `max_norm`. With a `decay`, the μ of
     /// [`ema_update`], a running average of θ is kept as well.
-    pub fn new(net: MlpDiffusion<F>, adam: AdamSettings, max_norm: f64, decay: Option<f64>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0 and 0 ≤ μ ≤ 1
+    pub fn new(net: MlpDiffusion<F>, adam: AdamSettings, max_norm: f64, decay: Option<f64>) -> Result<Self> {
+        positive("max_norm", max_norm)?;
+        decay.map_or(Ok(()), check_decay)?;
         let (average, m, v) = (decay.map(|_| net.clone()), net.zeros_like(), net.zeros_like());
-        Self { net, average, adam, m, v, steps: 0, max_norm, decay }
+        Ok(Self { net, average, adam, m, v, steps: 0, max_norm, decay })
     }
 
     /// How many steps were made.
@@ -740,9 +749,10 @@ impl<F: Real> Trainer<F> {
     /// One step of training on a batch, and its loss.
     ///
     /// # Errors
-    /// Those of its parts; [`Error::OutOfRange`] where the loss or the norm of the gradient is not finite. Then
-    /// nothing has changed.
+    /// Those of its parts; [`Error::OutOfRange`] where the loss or the norm of the gradient is not finite. Nothing has
+    /// changed then.
     pub fn step(&mut self, xt: &ArrayRef2<F>, times: &[usize], eps: &ArrayRef2<F>) -> Result<f64> {
+        self.adam.check()?;
         let there = mlp_forward(&self.net, xt, times)?;
         let (loss, delta) = loss_gradient(&there.eps_theta, eps)?;
         finite("the loss", loss.into())?;
@@ -797,6 +807,13 @@ impl<F: Real> Trainer<F> {
     }
 }
 
+/// a · b.
+fn matmul<F: Real>(a: ArrayView2<'_, F>, b: ArrayView2<'_, F>) -> Array2<F> {
+    let mut c = Array2::zeros((a.nrows(), b.ncols()));
+    F::matmul_into(a, b, c.view_mut());
+    c
+}
+
 /// Fails where a shape is not the one that is expected.
 fn has_shape(name: &'static str, expected: &[usize], got: &[usize]) -> Result<()> {
     if got == expected {
@@ -811,6 +828,14 @@ fn within_table(times: &[usize], timesteps: usize) -> Result<()> {
         Some(&t) => Err(Error::StepOutOfRange { t, timesteps }),
         None => Ok(()),
     }
+}
+
+/// Fails unless a decay lies between 0 and 1.
+fn check_decay(decay: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&decay) {
+        return Ok(());
+    }
+    Err(Error::OutOfRange { name: "decay", expected: "between 0 and 1", got: decay })
 }
 
 /// Fails for NaN and infinity.

@@ -1016,7 +1016,7 @@ mod trainer {
 
     fn new(decay: Option<f64>) -> Trainer<f64> {
         let net = MlpDiffusion::new(&[2, 16, 2], 4, &mut rng(0, "trainer")).unwrap();
-        Trainer::new(net, AdamSettings::kingma_ba(1e-2).unwrap(), 1.0, decay)
+        Trainer::new(net, AdamSettings::kingma_ba(1e-2).unwrap(), 1.0, decay).unwrap()
     }
 
     fn step(trainer: &mut Trainer<f64>, seed: u64) -> f64 {

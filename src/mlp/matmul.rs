@@ -11,21 +11,26 @@
 //! with AVX-512, 8 with AVX2, 4 with NEON, 1 elsewhere. The sum over k is taken in the same order whatever the size of
 //! the tile, so that an element of the result does not depend on how many rows the matrices have.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
-/// Rows of a tile.
-const ROWS: usize = 4;
+/// c = a · b. Matrices with gaps in memory are left to ndarray.
+pub(super) fn matmul_into(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, mut c: ArrayViewMut2<'_, f32>) {
+    let (rows, inner, columns) = (a.nrows(), a.ncols(), b.ncols());
+    assert_eq!((inner, c.dim()), (b.nrows(), (rows, columns)), "the shapes do not fit together");
+    match (Strided::of(a), Strided::of(b), c.as_slice_mut()) {
+        (Some(a), Some(b), Some(c)) => {
+            Arch::new().dispatch(Product { a, b, c, rows, inner, columns });
+        }
+        _ => general_mat_mul(1.0, &a, &b, 0.0, &mut c),
+    }
+}
 
-/// a · b.
-pub(super) fn matmul(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> Array2<f32> {
-    let (Some(strided_a), Some(strided_b)) = (Strided::of(a), Strided::of(b)) else {
-        return a.dot(&b);
-    };
-    let mut c = vec![0.0; a.nrows() * b.ncols()];
-    let [rows, inner, columns] = [a.nrows(), a.ncols(), b.ncols()];
-    Arch::new().dispatch(Product { a: strided_a, b: strided_b, c: &mut c, rows, inner, columns });
-    Array2::from_shape_vec((rows, columns), c).expect("c was made with that many elements")
+/// Does some work with the widest vectors that the processor has.
+#[inline]
+pub(super) fn widely(work: impl FnOnce()) {
+    Arch::new().dispatch(work);
 }
 
 /// A matrix in memory without gaps: element (i, j) at i · row + j · column.
@@ -66,9 +71,9 @@ impl WithSimd for Product<'_> {
             let left = self.columns - from;
             // 4 × 4 sums, 4 vectors of b and a number of a fit into 32 registers, 4 × 2 sums into 16.
             from += match S::REGISTER_COUNT {
-                _ if left <= S::F32_LANES => self.columns::<S, 1>(simd, from),
-                32.. => self.columns::<S, 4>(simd, from),
-                _ => self.columns::<S, 2>(simd, from),
+                _ if left <= S::F32_LANES => self.columns::<S, 8, 1>(simd, from),
+                32.. => self.columns::<S, 4, 4>(simd, from),
+                _ => self.columns::<S, 4, 2>(simd, from),
             };
         }
     }
@@ -77,11 +82,11 @@ impl WithSimd for Product<'_> {
 impl Product<'_> {
     /// Computes up to `VECTORS` vectors of columns, and says how many columns that were.
     #[inline(always)]
-    fn columns<S: Simd, const VECTORS: usize>(&mut self, simd: S, from: usize) -> usize {
+    fn columns<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, from: usize) -> usize {
         let width = (VECTORS * S::F32_LANES).min(self.columns - from);
         let panel = self.panel::<S, VECTORS>(simd, from, width);
         for i in (0..self.rows).step_by(ROWS) {
-            let tile = self.tile::<S, VECTORS>(simd, i, &panel);
+            let tile = self.tile::<S, ROWS, VECTORS>(simd, i, &panel);
             for (i, sums) in (i..self.rows).zip(tile) {
                 let to = &mut self.c[i * self.columns + from..][..width];
                 to.copy_from_slice(&bytemuck::cast_slice(&sums)[..width]);
@@ -112,7 +117,12 @@ impl Product<'_> {
 
     /// The sums over k of `ROWS` rows of a, from row i on, times a panel. Past the last row it repeats that row.
     #[inline(always)]
-    fn tile<S: Simd, const VECTORS: usize>(&self, simd: S, i: usize, panel: &[S::f32s]) -> [[S::f32s; VECTORS]; ROWS] {
+    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        i: usize,
+        panel: &[S::f32s],
+    ) -> [[S::f32s; VECTORS]; ROWS] {
         let Strided { data, row, column } = self.a;
         let rows: [usize; ROWS] = std::array::from_fn(|r| (i + r).min(self.rows - 1) * row);
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
