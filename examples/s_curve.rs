@@ -13,8 +13,9 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use literate_diffusion::mlp::{AdamSettings, MlpDiffusion, Trainer};
 use literate_diffusion::objective::{Variance, antithetic_times};
-use literate_diffusion::{Schedule, paper};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use literate_diffusion::sampler::{LastStep, ancestral};
+use literate_diffusion::{Schedule, Step, paper};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView2, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::{StandardNormal, StandardUniform};
@@ -111,25 +112,21 @@ fn noised(
     Ok(xt)
 }
 
-/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Keeps every state.
+/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
 fn generate(
     net: &MlpDiffusion<f32>,
     schedule: &Schedule,
     count: usize,
     rng: &mut impl Rng,
 ) -> literate_diffusion::Result<Vec<Array2<f64>>> {
-    let noise = Array2::random_using((count, 2), StandardNormal, rng);
-    let eps_theta = |xt: &Array2<f64>, step: literate_diffusion::Step| {
-        let times = vec![step.t; count];
-        Ok(net.forward(&xt.mapv(|x| x as f32), &times)?.mapv(f64::from))
+    let mut path = Vec::new();
+    let eps_theta = |xt: &ArrayRef2<f64>, step: Step| {
+        path.push(xt.to_owned());
+        Ok(net.forward(&xt.mapv(|x| x as f32), &vec![step.t; count])?.mapv(f64::from))
     };
-    let mut path = vec![noise];
-    for &step in schedule.steps().iter().rev() {
-        let xt = &path[path.len() - 1];
-        let mean = literate_diffusion::objective::mean_from_eps(xt, step, &eps_theta(xt, step)?)?;
-        let z = Array2::<f64>::random_using((count, 2), StandardNormal, rng);
-        path.push(if step.t == 1 { mean } else { mean + z * Variance::Beta.of(step).sqrt() });
-    }
+    let noise = Array2::random_using((count, 2), StandardNormal, rng);
+    let x0 = ancestral(&noise, schedule, Variance::Beta, LastStep::Mean, eps_theta, rng)?;
+    path.push(x0);
     Ok(path)
 }
 

@@ -1,6 +1,7 @@
 //! The one error type of the crate: each variant names what was met and what was expected.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use ndarray::{ArrayRef, Dimension};
 
@@ -102,6 +103,42 @@ pub enum Error {
         previous: usize,
         /// The entry after it.
         next: usize,
+    },
+
+    /// A named array that belongs to nothing here.
+    #[error("the array {name:?} belongs to another network")]
+    UnknownArray {
+        /// Its name.
+        name: String,
+    },
+
+    /// A tensor that holds another kind of number.
+    #[error("{name} holds {got}, but {expected} was expected")]
+    WrongKind {
+        /// The argument that is off.
+        name: &'static str,
+        /// The kind that was expected.
+        expected: String,
+        /// The kind met.
+        got: String,
+    },
+
+    /// A device that is not there, or that is not one at all.
+    #[error("the device {asked:?} cannot be had: {reason}")]
+    Device {
+        /// What was asked for.
+        asked: String,
+        /// Why it cannot be had, and what to do.
+        reason: String,
+    },
+
+    /// A file that cannot be read or written, or that does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the place in the file where there is one.
+        reason: String,
     },
 }
 

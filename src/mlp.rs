@@ -751,7 +751,6 @@ impl<F: Real> Trainer<F> {
     /// # Errors
     /// Those of its parts; [`Error::OutOfRange`] where the loss or the norm of the gradient is not finite. Nothing has
     /// changed then.
-    // ANCHOR: train_step
     pub fn step(&mut self, xt: &ArrayRef2<F>, times: &[usize], eps: &ArrayRef2<F>) -> Result<f64> {
         self.adam.check()?;
         let there = mlp_forward(&self.net, xt, times)?;
@@ -763,7 +762,6 @@ impl<F: Real> Trainer<F> {
         self.move_on(&gradient)?;
         Ok(loss.into())
     }
-    // ANCHOR_END: train_step
 
     fn move_on(&mut self, gradient: &MlpDiffusion<F>) -> Result<()> {
         self.steps += 1;

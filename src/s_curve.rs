@@ -173,9 +173,9 @@ impl SCurve {
     ///
     /// # Formula
     /// E[x_{t−1} | x_t] = √ᾱ_{t−1} (β_t/v) E[c/s | x_t] + √α_t (p/v) x_t,
-    /// Cov[x_{t−1} | x_t] = ᾱ_{t−1} (β_t/v)(β_t/v)ᵀ Cov[c/s | x_t] + diag(β_t p/v)                      (slug `reverse_moments`)
+    /// Cov[x_{t−1} | x_t] = ᾱ_{t−1} (β_t/v)(β_t/v)ᵀ Cov[c/s | x_t] + diag(β_t p/v)                      (slug `reverse_mean_and_covariance`)
     /// # Shapes
-    /// `xt`: (n, 2); results: means (n, 2), covariances (n, 2, 2)
+    /// `xt`: (n, 2); results: `mean` (n, 2), `covariance` (n, 2, 2)
     /// # Errors
     /// [`Error::ShapeMismatch`] unless `xt` has two columns
     /// # Source
@@ -184,32 +184,32 @@ impl SCurve {
     /// ```
     /// use literate_diffusion::{Schedule, s_curve::SCurve};
     /// let step = Schedule::linear(100, 1e-3, 0.2)?.step(2)?;
-    /// let (mean, covariance) = SCurve::sound().reverse_moments(&ndarray::array![[0.0, 0.0]], step)?;
-    /// assert_eq!((mean.shape(), covariance.shape()), (&[1, 2][..], &[1, 2, 2][..]));
-    /// assert!(covariance[[0, 1, 1]] < step.beta); // across the curve, the data tells more than the step alone
+    /// let moments = SCurve::sound().reverse_mean_and_covariance(&ndarray::array![[0.0, 0.0]], step)?;
+    /// assert_eq!(moments.mean.shape(), [1, 2]);
+    /// assert!(moments.covariance[[0, 1, 1]] < step.beta); // across the curve, the data tells more than the step alone
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
-    // ANCHOR: reverse_moments
-    pub fn reverse_moments(&self, xt: &ArrayRef2<f64>, step: Step) -> Result<(Array2<f64>, Array3<f64>)> {
+    // ANCHOR: reverse_mean_and_covariance
+    pub fn reverse_mean_and_covariance(&self, xt: &ArrayRef2<f64>, step: Step) -> Result<ReverseMoments> {
         let q = self.marginal(step);
         let v = q.variance;
         let p = self.variance_given_place(step.alpha_bar_prev, step.one_minus_alpha_bar_prev);
         let from_place: [f64; 2] = std::array::from_fn(|i| step.alpha_bar_prev.sqrt() * step.beta / v[i]);
         let from_xt: [f64; 2] = std::array::from_fn(|i| step.alpha.sqrt() * p[i] / v[i]);
-        let mut means = Array2::zeros(xt.raw_dim());
-        let mut covariances = Array3::zeros((xt.nrows(), 2, 2));
+        let mut mean = Array2::zeros(xt.raw_dim());
+        let mut covariance = Array3::zeros((xt.nrows(), 2, 2));
         for (n, known) in q.posteriors(xt)?.into_iter().enumerate() {
             for i in 0..2 {
-                means[[n, i]] = from_place[i] * known.place[i] + from_xt[i] * xt[[n, i]];
+                mean[[n, i]] = from_place[i] * known.place[i] + from_xt[i] * xt[[n, i]];
                 for j in 0..2 {
-                    covariances[[n, i, j]] = from_place[i] * from_place[j] * known.covariance[i][j];
+                    covariance[[n, i, j]] = from_place[i] * from_place[j] * known.covariance[i][j];
                 }
-                covariances[[n, i, i]] += step.beta * p[i] / v[i];
+                covariance[[n, i, i]] += step.beta * p[i] / v[i];
             }
         }
-        Ok((means, covariances))
+        Ok(ReverseMoments { mean, covariance })
     }
-    // ANCHOR_END: reverse_moments
+    // ANCHOR_END: reverse_mean_and_covariance
 
     /// The variance of each coordinate of x_t, given u.
     fn variance_given_place(&self, alpha_bar: f64, one_minus_alpha_bar: f64) -> [f64; 2] {
@@ -238,6 +238,15 @@ impl SCurve {
     }
 }
 
+/// The mean and covariance of x_{t−1} given x_t, for n points x_t.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReverseMoments {
+    /// (n, 2)
+    pub mean: Array2<f64>,
+    /// (n, 2, 2)
+    pub covariance: Array3<f64>,
+}
+
 /// The law of x_t for the S-curve: a mixture of Gaussians, one for each place of the quadrature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginal {
@@ -247,6 +256,13 @@ pub struct Marginal {
     variance: [f64; 2],
     places: Vec<[f64; 2]>,
     weights: Vec<f64>,
+}
+
+/// N(g; √ᾱ_t c_i(u)/s_i, v_i) and its derivative by g, at each g of a grid (rows) and for each place (columns).
+struct Factors {
+    density: Array2<f64>,
+    derivative: Array2<f64>,
+    spacing: f64,
 }
 
 /// What x_t says about the place: ln q(x_t), and the mean and covariance of c(u)/s given x_t.
@@ -453,16 +469,16 @@ impl Marginal {
     /// (grid in x, places) and (places, grid in z), and few exponentials are needed.
     fn integral(&self, f: impl Fn(f64, [f64; 2]) -> f64) -> f64 {
         let weights = ArrayView1::from(&self.weights);
-        let [(x, dx, spacing_x), (z, dz, spacing_z)] = [0, 1].map(|i| self.factors(i));
-        let (x, dx) = (x * weights, dx * weights);
-        let (q, q_x, q_z) = (x.dot(&z.t()), dx.dot(&z.t()), x.dot(&dz.t()));
+        let [x, z] = [0, 1].map(|i| self.factors(i));
+        let (density_x, derivative_x) = (x.density * weights, x.derivative * weights);
+        let q = density_x.dot(&z.density.t());
+        let (q_x, q_z) = (derivative_x.dot(&z.density.t()), density_x.dot(&z.derivative.t()));
         let cells = q.iter().zip(&q_x).zip(&q_z).filter(|((q, _), _)| **q > 0.0);
-        cells.map(|((&q, &q_x), &q_z)| f(q, [q_x, q_z])).sum::<f64>() * spacing_x * spacing_z
+        cells.map(|((&q, &q_x), &q_z)| f(q, [q_x, q_z])).sum::<f64>() * x.spacing * z.spacing
     }
 
-    /// N(g; √ᾱ_t c_i(u)/s_i, v_i) and its derivative by g, at each g of a grid (rows) and for each place (columns); and
-    /// the spacing of the grid.
-    fn factors(&self, i: usize) -> (Array2<f64>, Array2<f64>, f64) {
+    /// The factors in coordinate i, on a grid with a fifth of a standard deviation between its points.
+    fn factors(&self, i: usize) -> Factors {
         let variance = self.variance[i];
         let std = variance.sqrt();
         let means: Vec<f64> = self.places.iter().map(|place| self.alpha_bar.sqrt() * place[i]).collect();
@@ -474,7 +490,7 @@ impl Marginal {
         });
         let density = to_mean.mapv(|d| (-0.5 * d * d / variance).exp() / (TAU * variance).sqrt());
         let derivative = &density * to_mean / variance;
-        (density, derivative, spacing)
+        Factors { density, derivative, spacing }
     }
 }
 

@@ -30,6 +30,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use crate::error::{Error, Result, not_negative, same_shape};
 use crate::forward::weighted_sum;
 use crate::objective::{Variance, eps_from_x0, mean_from_eps, x0_from_eps};
+use crate::posterior::posterior_mean;
 use crate::schedule::{Schedule, Step};
 
 /// A network, or anything else that predicts from x_t and its step: a closure `|xt, step| Ok(prediction)`.
@@ -134,10 +135,7 @@ pub fn ancestral_step_from_x0<D: Dimension>(
     sigma: f64,
     z: &ArrayRef<f64, D>,
 ) -> Result<Array<f64, D>> {
-    same_shape("xt", x0_hat, xt)?;
-    let share_of_x0 = step.alpha_bar_prev.sqrt() * step.beta / step.one_minus_alpha_bar;
-    let share_of_xt = step.alpha.sqrt() * step.one_minus_alpha_bar_prev / step.one_minus_alpha_bar;
-    add_noise(weighted_sum(share_of_x0, x0_hat, share_of_xt, xt), sigma, z)
+    add_noise(posterior_mean(x0_hat, xt, step)?, sigma, z)
 }
 // ANCHOR_END: ancestral_step_from_x0
 
@@ -508,7 +506,6 @@ pub fn ddim_moments(data_mean: f64, data_variance: f64, schedule: &Schedule, eta
 /// The loop that all samplers share: a prediction, fresh noise where σ > 0, and the update.
 ///
 /// `path` pairs what the denoiser sees, a step of its own schedule, with the step that is taken.
-// ANCHOR: walk_back
 fn walk_back<D: Dimension>(
     x_end: &ArrayRef<f64, D>,
     path: &[(Step, Step)],
@@ -530,7 +527,6 @@ fn walk_back<D: Dimension>(
     }
     Ok(x)
 }
-// ANCHOR_END: walk_back
 
 /// The path through every step: what is seen is what is taken.
 fn every_step(schedule: &Schedule) -> Vec<(Step, Step)> {

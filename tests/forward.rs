@@ -2,13 +2,24 @@
 
 mod support;
 
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{
+    diffusion,
+    tch::{Device, Kind, Tensor},
+};
 use literate_diffusion::{Error, Result, Schedule, Step, forward};
+#[cfg(feature = "torch")]
+use ndarray::Axis;
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
+#[cfg(feature = "torch")]
+use support::larger;
 use support::strategies::{array, arrays, schedule, step};
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{check, distance, distance_of_numbers, z_score};
 
 /// A formula with the signature of `q_step` and `q_sample`: the right one, or a wrong variant of it.
@@ -61,6 +72,17 @@ mod q_step {
             scores.push(z_score(&xt.mapv(|x| x * x).to_vec(), 1.0));
         }
         scores
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x, eps], step| forward::q_step(x, step, eps),
+            |[x, eps], steps| diffusion::q_step(x, steps, eps),
+        );
     }
 
     #[test]
@@ -126,6 +148,27 @@ mod q_chain {
         eps.iter().chain([x0]).flatten().fold(1.0, |most, x| most.max(x.abs()))
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property(
+            (schedule(40), array(3), prop::collection::vec(array(3), 40)),
+            |case| {
+                let (schedule, x0, mut eps) = case;
+                eps.truncate(schedule.timesteps());
+                let path = forward::q_chain(&x0, &schedule, &eps).unwrap();
+                let batch = |x: &Array1<f64>| twin::tensor(&x.clone().insert_axis(Axis(0)), Kind::Double, Device::Cpu);
+                let noises: Vec<_> = eps.iter().map(batch).collect();
+                let twin_path = diffusion::q_chain(&batch(&x0), &twin::twin(&schedule), &noises).unwrap();
+                assert_eq!(twin_path.len(), path.len());
+                let allowed = twin::budget(&schedule) * magnitude(&x0, &eps) * (1 + eps.len()) as f64;
+                let numbers = twin_path.iter().flat_map(twin::numbers).zip(path.iter().flatten());
+                numbers.map(|(got, &want)| twin::in_units(got, want, allowed)).fold(0.0, larger)
+            },
+        );
+    }
+
     #[test]
     fn bad_input() {
         let schedule = Schedule::from_betas(&[0.5, 0.5]).unwrap();
@@ -188,6 +231,23 @@ mod merge_noise {
         let variance = first.beta + second.beta - first.beta * second.beta;
         let at_once = x * alpha.sqrt() + merge(first, &eps_prev, second, &eps) * variance.sqrt();
         distance(&by_steps, &at_once, 1e3)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let before_last = |schedule: &Schedule| schedule.steps()[schedule.timesteps() - 2];
+        check!(Torch).bound(1.0, twin::REASON).property(two_steps(), |(schedule, [eps_prev, eps, _])| {
+            let want = forward::merge_noise(before_last(&schedule), &eps_prev, schedule.last(), &eps).unwrap();
+            let batch = |x: &Array1<f64>| twin::tensor(&x.clone().insert_axis(Axis(0)), Kind::Double, Device::Cpu);
+            let at = |t: usize| twin::twin(&schedule).at(&[t]).unwrap();
+            let [first, second] = [at(schedule.timesteps() - 1), at(schedule.timesteps())];
+            let got = diffusion::merge_noise(&first, &batch(&eps_prev), &second, &batch(&eps)).unwrap();
+            let allowed = eps_prev.mapv(f64::abs) + eps.mapv(f64::abs);
+            let numbers = twin::numbers(&got).into_iter().zip(want).zip(allowed);
+            numbers.map(|((got, want), sum)| twin::in_units(got, want, twin::budget(&schedule) * sum)).fold(0.0, larger)
+        });
     }
 
     #[test]
@@ -266,6 +326,17 @@ mod q_sample {
         distance(&at_once, &by_steps, 1e3)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, eps], step| forward::q_sample(x0, step, eps),
+            |[x0, eps], steps| diffusion::q_sample(x0, steps, eps),
+        );
+    }
+
     #[test]
     fn bad_input() {
         shapes_differ(forward::q_sample);
@@ -323,6 +394,24 @@ mod marginal_moments {
         let by_steps = schedule.steps().iter().fold((mean, variance), step_on);
         let at_once = moments(mean, variance, schedule.last());
         distance_of_numbers(at_once.0, by_steps.0, 1e-6).max(distance_of_numbers(at_once.1, by_steps.1, 1e-6))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((twin::batch::<0>(), -5.0..5.0, 0.0..5.0), |(batch, m, v)| {
+            let numbers = |x: f64| Tensor::from_slice(&vec![x; batch.times.len()]);
+            let (means, variances) =
+                diffusion::marginal_moments(&numbers(m), &numbers(v), &batch.twin_steps()).unwrap();
+            let got = twin::numbers(&means).into_iter().zip(twin::numbers(&variances));
+            let differ = |((mean, variance), step): ((f64, f64), Step)| {
+                let want = forward::marginal_moments(m, v, step).unwrap();
+                let of_mean = twin::in_units(mean, want.0, batch.budget() * want.0.abs());
+                larger(of_mean, twin::in_units(variance, want.1, batch.budget() * want.1))
+            };
+            got.zip(batch.steps()).map(differ).fold(0.0, larger)
+        });
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod support;
 
 use literate_diffusion::objective::{self, Prediction, Variance};
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{self, diffusion};
 use literate_diffusion::{Error, Result, Schedule, Step, forward, gaussian};
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
@@ -11,6 +13,8 @@ use ndarray_rand::rand_distr::{StandardNormal, StandardUniform};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::{arrays, schedule, step, step_after_first};
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{check, derivative, distance, distance_of_numbers, integral, z_score};
 
 /// A formula of two arrays and a step: the right one, or a wrong variant of it.
@@ -88,6 +92,17 @@ mod eps_from_x0 {
         distance(&back, &eps, largest(&[&x0, &eps]) / step.one_minus_alpha_bar.sqrt())
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, xt], step| objective::eps_from_x0(x0, xt, step),
+            |[x0, xt], steps| diffusion::eps_from_x0(x0, xt, steps),
+        );
+    }
+
     #[test]
     fn bad_input() {
         shapes_differ("xt", right);
@@ -136,6 +151,17 @@ mod x0_from_eps {
         let xt = forward::q_sample(&x0, step, &eps).unwrap();
         let back = x0_from_eps(&xt, step, &eps).unwrap();
         distance(&back, &x0, largest(&[&x0, &eps]) / step.alpha_bar.sqrt())
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, eps], step| objective::x0_from_eps(xt, step, eps),
+            |[xt, eps], steps| diffusion::x0_from_eps(xt, steps, eps),
+        );
     }
 
     #[test]
@@ -197,6 +223,17 @@ mod v_target {
         distance(&v_target(&x0, step, &eps).unwrap(), &differences, largest(&[&x0, &eps]))
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, eps], step| objective::v_target(x0, step, eps),
+            |[x0, eps], steps| diffusion::v_target(x0, steps, eps),
+        );
+    }
+
     #[test]
     fn bad_input() {
         shapes_differ("eps", objective::v_target);
@@ -235,6 +272,17 @@ mod x0_from_v {
         distance(&x0_from_v(&xt, step, &v).unwrap(), &x0, largest(&[&x0, &eps]))
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, v], step| objective::x0_from_v(xt, step, v),
+            |[xt, v], steps| diffusion::x0_from_v(xt, steps, v),
+        );
+    }
+
     #[test]
     fn bad_input() {
         shapes_differ("v", objective::x0_from_v);
@@ -271,6 +319,17 @@ mod eps_from_v {
         let xt = forward::q_sample(&x0, step, &eps).unwrap();
         let v = objective::v_target(&x0, step, &eps).unwrap();
         distance(&eps_from_v(&xt, step, &v).unwrap(), &eps, largest(&[&x0, &eps]))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, v], step| objective::eps_from_v(xt, step, v),
+            |[xt, v], steps| diffusion::eps_from_v(xt, steps, v),
+        );
     }
 
     #[test]
@@ -336,6 +395,17 @@ mod mean_from_eps {
         distance(&mean_from_eps(&xt, step, &eps).unwrap(), &want, largest(&[&x0, &eps]) / step.alpha.sqrt())
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, eps], step| objective::mean_from_eps(xt, step, eps),
+            |[xt, eps], steps| diffusion::mean_from_eps(xt, steps, eps),
+        );
+    }
+
     #[test]
     fn bad_input() {
         shapes_differ("eps", objective::mean_from_eps);
@@ -381,6 +451,17 @@ mod x0_from_mean {
         let mean = objective::mean_from_eps(&xt, step, &eps).unwrap();
         let scale = largest(&[&x0, &eps]) / (step.alpha_bar.sqrt() * step.beta);
         distance(&x0_from_mean(&xt, step, &mean).unwrap(), &x0, scale)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, mean], step| objective::x0_from_mean(xt, step, mean),
+            |[xt, mean], steps| diffusion::x0_from_mean(xt, steps, mean),
+        );
     }
 
     #[test]
@@ -429,6 +510,17 @@ mod eps_from_mean {
         let mean = objective::mean_from_eps(&xt, step, &eps).unwrap();
         let scale = largest(&[&x0, &eps]) * step.one_minus_alpha_bar.sqrt() / step.beta;
         distance(&eps_from_mean(&xt, step, &mean).unwrap(), &eps, scale)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, mean], step| objective::eps_from_mean(xt, step, mean),
+            |[xt, mean], steps| diffusion::eps_from_mean(xt, steps, mean),
+        );
     }
 
     #[test]
@@ -497,6 +589,16 @@ mod kl_equal_variance {
     ) -> f64 {
         let integrals = q.iter().zip(&p).map(|(&q, &p)| kl_by_integral((q, variance), (p, variance)));
         distance_of_numbers(kl(&q, &p, variance), integrals.sum(), 1.0)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let kl = |[q, p]: [&Array1<f64>; 2], step: Step| objective::kl_equal_variance(q, p, step.beta).unwrap();
+        twin::agrees_by_sample(check!(Torch), twin::batch(), kl, kl, |[q, p], steps| {
+            diffusion::kl_equal_variance(q, p, &steps.beta).unwrap()
+        });
     }
 
     #[test]
@@ -583,6 +685,22 @@ mod kl_reverse_step {
         distance_of_numbers(kl(&mu_tilde, step, &mu_theta, variance), integrals.sum(), 1.0)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let kl = |[q, p]: [&Array1<f64>; 2], step: Step| objective::kl_reverse_step(q, step, p, step.beta).unwrap();
+        let magnitude = |[q, p]: [&Array1<f64>; 2], step: Step| {
+            let ratio = step.beta_tilde / step.beta;
+            let of_variances = q.len() as f64 * (ratio + 1.0 + ratio.ln().abs());
+            objective::kl_equal_variance(q, p, step.beta).unwrap() + of_variances
+        };
+        let after_first = twin::batch().prop_filter("needs t ≥ 2", |batch| batch.times.iter().all(|&t| t >= 2));
+        twin::agrees_by_sample(check!(Torch), after_first, kl, magnitude, |[q, p], steps| {
+            diffusion::kl_reverse_step(q, p, steps, &steps.beta).unwrap()
+        });
+    }
+
     #[test]
     fn bad_input() {
         let kl = |q: &ArrayRef1<f64>, p: &ArrayRef1<f64>, step, variance| {
@@ -656,6 +774,15 @@ mod eps_weight {
         charge(case, |xt, eps| objective::mean_from_eps(xt, step, eps), weight)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let weight = |step: Step| objective::eps_weight(step, step.beta).unwrap();
+        let twin = |steps: &torch::Steps| diffusion::eps_weight(steps, &steps.beta).unwrap();
+        twin::agrees_by_step(check!(Torch), weight, weight, twin);
+    }
+
     #[test]
     fn bad_input() {
         not_positive(|variance| objective::eps_weight(step_of(&[0.5]), variance));
@@ -700,6 +827,15 @@ mod x0_weight {
         charge(case, mean, weight)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let weight = |step: Step| objective::x0_weight(step, step.beta).unwrap();
+        let twin = |steps: &torch::Steps| diffusion::x0_weight(steps, &steps.beta);
+        twin::agrees_by_step(check!(Torch), weight, weight, twin);
+    }
+
     #[test]
     fn bad_input() {
         not_positive(|variance| objective::x0_weight(step_of(&[0.5]), variance));
@@ -740,6 +876,15 @@ mod v_weight {
             objective::mean_from_eps(xt, step, &objective::eps_from_v(xt, step, v)?)
         };
         charge(case, mean, weight)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let weight = |step: Step| objective::v_weight(step, step.beta).unwrap();
+        let twin = |steps: &torch::Steps| diffusion::v_weight(steps, &steps.beta);
+        twin::agrees_by_step(check!(Torch), weight, weight, twin);
     }
 
     #[test]
@@ -800,6 +945,14 @@ mod snr_weight {
             difference,
             before.snr(),
         ))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let weight = |step: Step| objective::snr_weight(step).unwrap_or(f64::INFINITY); // at t = 1 it is an error
+        twin::agrees_by_step(check!(Torch), weight, weight, diffusion::snr_weight);
     }
 
     #[test]
@@ -872,6 +1025,20 @@ mod min_snr_weight {
         of_eps.max(distance_of_numbers(charge(Prediction::V, &v), of_x0, 1e-300))
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let all = [(Prediction::Eps, 1.0), (Prediction::X0, 2.0), (Prediction::V, 3.0)];
+        let weight = |step: Step| -> f64 {
+            all.iter().map(|&(of, share)| share * objective::min_snr_weight(step, 5.0, of).unwrap()).sum()
+        };
+        let twin = |steps: &torch::Steps| {
+            all.iter().map(|&(of, share)| diffusion::min_snr_weight(steps, 5.0, of) * share).sum()
+        };
+        twin::agrees_by_step(check!(Torch), weight, weight, twin);
+    }
+
     #[test]
     fn bad_input() {
         not_positive(|gamma| objective::min_snr_weight(step_of(&[0.5]), gamma, Prediction::X0));
@@ -921,6 +1088,16 @@ mod l_simple {
     fn multiplied_out([eps, eps_theta]: [Array1<f64>; 2], loss: impl Fn(&Array1<f64>, &Array1<f64>) -> f64) -> f64 {
         let want = (eps.dot(&eps) - 2.0 * eps.dot(&eps_theta) + eps_theta.dot(&eps_theta)) / eps.len() as f64;
         distance_of_numbers(loss(&eps, &eps_theta), want, largest(&[&eps, &eps_theta]).powi(2))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let loss = |[eps, eps_theta]: [&Array1<f64>; 2], _: Step| objective::l_simple(eps, eps_theta).unwrap();
+        twin::agrees_by_sample(check!(Torch), twin::batch(), loss, loss, |[eps, eps_theta], _| {
+            diffusion::l_simple(eps, eps_theta).unwrap()
+        });
     }
 
     #[test]
@@ -1132,6 +1309,17 @@ mod gaussian_eps {
         distance_of_numbers(gaussian_eps(case), case.expectation_given_xt(|x0| case.eps(x0)), 1.0)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt], step| objective::gaussian_eps(0.0, 0.7, xt, step),
+            |[xt], steps| diffusion::gaussian_eps(xt, steps, &xt.zeros_like(), 0.7),
+        );
+    }
+
     #[test]
     fn bad_input() {
         for variance in [-1.0, f64::NAN, f64::INFINITY] {
@@ -1201,6 +1389,14 @@ mod gaussian_floor {
             scores.push(z_score(&(eps - best).mapv(|error| error * error).to_vec(), floor(variance, step)));
         }
         scores
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let floor = |step: Step| objective::gaussian_floor(0.7, step).unwrap();
+        twin::agrees_by_step(check!(Torch), floor, floor, |steps| diffusion::gaussian_floor(0.7, steps));
     }
 
     #[test]

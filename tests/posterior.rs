@@ -3,6 +3,8 @@
 mod support;
 
 use literate_diffusion::posterior::VarianceAtOne;
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::diffusion;
 use literate_diffusion::{Error, Schedule, Step, forward, gaussian, posterior};
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
@@ -10,6 +12,8 @@ use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::{arrays, schedule, step, step_after_first};
+#[cfg(feature = "torch")]
+use support::torch as twin;
 use support::{check, derivative, distance, distance_of_numbers, integral, z_score};
 
 /// (mean, variance).
@@ -279,6 +283,14 @@ mod posterior_variance {
     fn by_bayes(path: Path, variance: impl Fn(Step) -> f64) -> f64 {
         distance_of_numbers(variance(path.step), integrated(path).1, 1e-300)
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let variance = posterior::posterior_variance;
+        twin::agrees_by_step(check!(Torch), variance, variance, |steps| steps.beta_tilde.copy());
+    }
 }
 
 mod posterior_mean {
@@ -375,6 +387,17 @@ mod posterior_mean {
         scores
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[x0, xt], step| posterior::posterior_mean(x0, xt, step),
+            |[x0, xt], steps| diffusion::posterior_mean(x0, xt, steps),
+        );
+    }
+
     #[test]
     fn bad_input() {
         let error = posterior::posterior_mean(&array![1.0, 2.0], &array![1.0], two_steps().last()).unwrap_err();
@@ -464,6 +487,17 @@ mod posterior_mean_from_eps {
             scores.push(z_score(&(&residual * &residual).to_vec(), posterior::posterior_variance(step)));
         }
         scores
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees(
+            check!(Torch),
+            |[xt, eps], step| posterior::posterior_mean_from_eps(xt, step, eps),
+            |[xt, eps], steps| diffusion::mean_from_eps(xt, steps, eps),
+        );
     }
 
     #[test]

@@ -2,11 +2,18 @@
 
 mod support;
 
+#[cfg(feature = "torch")]
+use literate_diffusion::torch::{
+    self,
+    tch::{Device, Kind},
+};
 use literate_diffusion::{Error, Result, Schedule, Step, paper, schedule};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 use support::strategies::{beta, schedule as any_schedule, step};
-use support::{ROUNDING, assert_close, check, distance_of_numbers, integral};
+#[cfg(feature = "torch")]
+use support::torch as twin;
+use support::{ROUNDING, assert_close, check, distance_of_numbers, integral, larger};
 
 /// The relative distance of two numbers, the larger of them at least 1e-290.
 fn relative(got: f64, want: f64) -> f64 {
@@ -55,6 +62,15 @@ mod from_betas {
         assert_eq!(schedule.step(100).unwrap(), schedule.last());
         for t in [0, 101, usize::MAX] {
             assert_eq!(schedule.step(t), Err(Error::StepOutOfRange { t, timesteps: 100 }));
+        }
+    }
+
+    /// Every field in the twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        for schedule in [ddpm(), classic(), sound()] {
+            assert!(twin::schedules_differ(&schedule, &twin::twin(&schedule)) <= 1.0, "{}", twin::REASON);
         }
     }
 
@@ -140,7 +156,19 @@ mod alpha_bar {
         assert_eq!(alpha_bar.len(), betas.len());
         let by_logarithms = |t: usize| betas[..t].iter().map(|beta| (-beta).ln_1p()).sum::<f64>().exp();
         let errors = alpha_bar.iter().enumerate().map(|(i, got)| relative(*got, by_logarithms(i + 1)));
-        errors.fold(0.0, f64::max)
+        errors.fold(0.0, larger)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(
+            check!(Torch),
+            |step| step.alpha_bar,
+            |step| step.alpha_bar,
+            |steps| steps.alpha_bar.copy(),
+        );
     }
 }
 
@@ -152,7 +180,7 @@ mod one_minus_alpha_bar {
     fn identity() {
         check!(Identity).bound(2e-14, "100 steps of 3 roundings, on numbers up to 1").property(betas(), |betas| {
             let sums = schedule::alpha_bar(&betas).into_iter().zip(schedule::one_minus_alpha_bar(&betas));
-            sums.map(|(alpha_bar, rest)| (alpha_bar + rest - 1.0).abs()).fold(0.0, f64::max)
+            sums.map(|(alpha_bar, rest)| (alpha_bar + rest - 1.0).abs()).fold(0.0, larger)
         });
     }
 
@@ -181,6 +209,14 @@ mod one_minus_alpha_bar {
 
     fn small() -> impl Strategy<Value = (f64, usize)> {
         ((1e-12_f64.ln()..1e-4_f64.ln()).prop_map(f64::exp), 1..100_usize)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let variance = |step: Step| step.one_minus_alpha_bar;
+        twin::agrees_by_step(check!(Torch), variance, variance, |steps| steps.one_minus_alpha_bar.copy());
     }
 }
 
@@ -219,6 +255,13 @@ mod snr {
 
     fn one_over(step: Step, snr: f64) -> f64 {
         relative(1.0 / snr + 1.0, 1.0 / step.alpha_bar)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(check!(Torch), Step::snr, Step::snr, torch::Steps::snr);
     }
 }
 
@@ -259,11 +302,23 @@ mod log_snr {
     fn back_to_alpha_bar(step: Step, log_snr: f64) -> f64 {
         relative(1.0 / (1.0 + (-log_snr).exp()), step.alpha_bar)
     }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        twin::agrees_by_step(
+            check!(Torch),
+            Step::log_snr,
+            |step| step.alpha_bar.ln().abs() + step.one_minus_alpha_bar.ln().abs(),
+            torch::Steps::log_snr,
+        );
+    }
 }
 
 /// How far the betas of a schedule are from expected ones.
 fn worst_beta(schedule: &Schedule, expected: impl Fn(usize) -> f64) -> f64 {
-    schedule.steps().iter().map(|step| relative(step.beta, expected(step.t))).fold(0.0, f64::max)
+    schedule.steps().iter().map(|step| relative(step.beta, expected(step.t))).fold(0.0, larger)
 }
 
 mod linear {
@@ -315,6 +370,15 @@ mod linear {
         let uneven =
             schedule.steps().windows(2).map(|pair| (pair[1].beta - pair[0].beta - distance).abs() / pair[0].beta);
         uneven.fold(relative(schedule.steps()[0].beta, beta_1).max(relative(schedule.last().beta, beta_end)), f64::max)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, beta(), beta()), |(t, a, b)| {
+            twin::schedules_differ(&Schedule::linear(t, a, b).unwrap(), &torch::Schedule::linear(t, a, b).unwrap())
+        });
     }
 
     #[test]
@@ -377,6 +441,15 @@ mod sigmoid {
             let s = -6.0 + 12.0 * (t as f64 - 1.0) / (timesteps as f64 - 1.0);
             beta_1 + (beta_end - beta_1) * 0.5 * (1.0 + (0.5 * s).tanh())
         })
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, beta(), beta()), |(t, a, b)| {
+            twin::schedules_differ(&Schedule::sigmoid(t, a, b).unwrap(), &torch::Schedule::sigmoid(t, a, b).unwrap())
+        });
     }
 
     #[test]
@@ -457,7 +530,19 @@ mod cosine {
     fn curve(schedule: &Schedule, (timesteps, s): Case) -> f64 {
         let f = |t: usize| 0.5 * (1.0 + ((t as f64 / timesteps as f64 + s) / (1.0 + s) * PI).cos());
         let whole = schedule.steps().iter().take_while(|step| step.beta < paper::COSINE_MAX_BETA);
-        whole.map(|step| relative(step.alpha_bar, f(step.t) / f(0))).fold(0.0, f64::max)
+        whole.map(|step| relative(step.alpha_bar, f(step.t) / f(0))).fold(0.0, larger)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((1..=40_usize, 1e-3..0.1), |(t, s)| {
+            twin::schedules_differ(
+                &Schedule::cosine(t, s, paper::COSINE_MAX_BETA).unwrap(),
+                &torch::Schedule::cosine(t, s, paper::COSINE_MAX_BETA).unwrap(),
+            )
+        });
     }
 
     #[test]
@@ -473,6 +558,13 @@ mod cosine {
 
 mod respaced {
     use super::*;
+
+    /// The times whose turn came up, and T.
+    #[cfg(feature = "torch")]
+    fn chosen_times(schedule: &Schedule, chosen: &[bool]) -> Vec<usize> {
+        let last = schedule.timesteps();
+        (1..=last).filter(|&t| t == last || chosen[t - 1]).collect()
+    }
 
     /// The new ᾱ at each visited time is the old one.
     #[test]
@@ -490,7 +582,7 @@ mod respaced {
             .property(any_schedule(40), |schedule| {
                 let times: Vec<usize> = (1..=schedule.timesteps()).collect();
                 let same = schedule.respaced(&times).unwrap();
-                same.steps().iter().zip(schedule.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, f64::max)
+                same.steps().iter().zip(schedule.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, larger)
             });
     }
 
@@ -528,7 +620,7 @@ mod respaced {
         let pairs = times.iter().zip(new.steps());
         pairs
             .map(|(&t, new)| distance_of_numbers(new.alpha_bar, old.step(t).unwrap().alpha_bar, 1e-3))
-            .fold(0.0, f64::max)
+            .fold(0.0, larger)
     }
 
     /// Respacing down to zero terminal SNR keeps the zero.
@@ -536,6 +628,20 @@ mod respaced {
     fn zero_terminal_snr() {
         let schedule = sound().rescale_zero_terminal_snr().unwrap().respaced(&[50, 100]).unwrap();
         assert_eq!((schedule.last().beta, schedule.last().alpha_bar), (1.0, 0.0));
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch)
+            .bound(8.0, "in units of the budget; β′ is a difference of numbers up to 1 that are rounded several times")
+            .property((any_schedule(40), prop::collection::vec(any::<bool>(), 40)), |(schedule, chosen)| {
+                twin::schedules_differ(
+                    &schedule.respaced(&chosen_times(&schedule, &chosen)).unwrap(),
+                    &twin::twin(&schedule).respaced(&chosen_times(&schedule, &chosen)).unwrap(),
+                )
+            });
     }
 
     #[test]
@@ -609,6 +715,15 @@ mod rescaled {
         distance_of_numbers(new.last().alpha_bar, old.last().alpha_bar, 1e-3)
     }
 
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property((any_schedule(40), 1..=80_usize), |(schedule, t)| {
+            twin::schedules_differ(&schedule.rescaled(t).unwrap(), &twin::twin(&schedule).rescaled(t).unwrap())
+        });
+    }
+
     #[test]
     fn bad_input() {
         assert_eq!(sound().rescaled(0), Err(Error::NoTimesteps));
@@ -638,7 +753,7 @@ mod rescale_zero_terminal_snr {
                 let twice = once.rescale_zero_terminal_snr().unwrap();
                 assert_eq!((once.last().alpha_bar, once.last().beta), (0.0, 1.0));
                 assert_eq!(once.steps()[0].beta, schedule.steps()[0].beta);
-                twice.steps().iter().zip(once.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, f64::max)
+                twice.steps().iter().zip(once.steps()).map(|(a, b)| (a.beta - b.beta).abs()).fold(0.0, larger)
             },
         );
     }
@@ -664,7 +779,24 @@ mod rescale_zero_terminal_snr {
             let (first, last) = (root(schedule, 1), schedule.last().alpha_bar.sqrt());
             (root(schedule, t) - last) / (first - last)
         };
-        (1..=old.timesteps()).map(|t| (share(new, t) - share(old, t)).abs()).fold(0.0, f64::max)
+        (1..=old.timesteps()).map(|t| (share(new, t) - share(old, t)).abs()).fold(0.0, larger)
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        let several = any_schedule(40).prop_filter("needs two steps", |s| s.timesteps() >= 2);
+        check!(Torch).bound(1.0, twin::REASON).property(several, |schedule| {
+            let want = schedule.rescale_zero_terminal_snr().unwrap();
+            let got = twin::numbers(&twin::twin(&schedule).rescale_zero_terminal_snr().unwrap().alpha_bar());
+            let [first, last] = [schedule.steps()[0], schedule.last()].map(|step| step.alpha_bar.sqrt());
+            let units = |(old, new): (&Step, &Step)| {
+                let magnitude = (old.alpha_bar.sqrt() + last) * first / (first - last);
+                twin::in_units(got[new.t].sqrt(), new.alpha_bar.sqrt(), twin::budget(&schedule) * magnitude)
+            };
+            schedule.steps().iter().zip(want.steps()).map(units).fold(0.0, larger)
+        });
     }
 
     #[test]
@@ -737,6 +869,21 @@ mod terminal_gap {
         let log_p = |x: f64| -0.5 * x * x - 0.5 * std::f64::consts::TAU.ln();
         let reach = 12.0 * variance.sqrt();
         integral(mean - reach, mean + reach, 400, |x| log_q(x).exp() * (log_q(x) - log_p(x)))
+    }
+
+    /// The twin, over batches.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1.0, twin::REASON).property(twin::batch::<1>(), |batch| {
+            let [data] = &batch.arrays;
+            let want = batch.schedule.terminal_gap(data).unwrap();
+            let got = twin::twin(&batch.schedule).terminal_gap(&twin::tensor(data, Kind::Double, Device::Cpu)).unwrap();
+            let last = batch.schedule.last();
+            let of_data = last.alpha_bar * data.mapv(|x| x * x).sum() / data.nrows() as f64;
+            let of_variance = last.alpha_bar - last.one_minus_alpha_bar.ln();
+            twin::in_units(got, want, batch.budget() * (of_data + data.ncols() as f64 * of_variance))
+        });
     }
 
     #[test]

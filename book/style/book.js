@@ -13,6 +13,25 @@
   addEventListener("hashchange", unfold);
   addEventListener("DOMContentLoaded", () => location.hash && unfold());
 
+  addEventListener("DOMContentLoaded", () => {
+    // What scrolls can be reached by the keyboard.
+    for (const code of document.querySelectorAll("pre > code")) {
+      if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+    }
+    // The button for the sidebar is a label: say that it is a button, and let keys press it.
+    const toggle = document.getElementById("mdbook-sidebar-toggle");
+    if (toggle) {
+      toggle.setAttribute("role", "button");
+      toggle.tabIndex = 0;
+      toggle.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        toggle.click();
+      });
+    }
+    document.getElementById("mdbook-menu-bar")?.setAttribute("role", "banner");
+  });
+
   // On paper everything derived is shown, but not the tables of measurements.
   let opened = [];
   addEventListener("beforeprint", () => {
@@ -21,14 +40,45 @@
   });
   addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
 
-  // A formula shown on hover stays within the window.
-  document.addEventListener("mouseover", (event) => {
-    const peek = event.target.closest && event.target.closest(".eq-link")?.querySelector(".peek");
-    if (!peek) return;
+  // A formula is shown on hover, and stays within the page.
+  const formulaOf = (link) => {
+    const slug = link.dataset.equation;
+    const formula = document.querySelector(`#eq-${slug} .formula, [data-peek="${slug}"]`);
+    return formula?.querySelector(".katex-html")?.cloneNode(true);
+  };
+  const show = (link) => {
+    let peek = link.querySelector(".peek");
+    if (!peek) {
+      const formula = formulaOf(link);
+      if (!formula) return;
+      peek = document.createElement("span");
+      peek.className = "peek";
+      peek.setAttribute("aria-hidden", "true");
+      const display = document.createElement("span");
+      display.className = "katex-display";
+      const katex = document.createElement("span");
+      katex.className = "katex";
+      katex.append(formula);
+      display.append(katex);
+      const name = document.createElement("span");
+      name.className = "peek-name";
+      name.textContent = link.dataset.equation;
+      peek.append(display, name);
+      link.append(peek);
+      // The plain letters would only be in the way.
+      link.removeAttribute("title");
+    }
     peek.style.setProperty("--shift", "0px");
     const box = peek.getBoundingClientRect();
-    const left = Math.max(0, 12 - box.left);
-    const right = Math.max(0, box.right + 12 - document.documentElement.clientWidth);
+    const frame = document.querySelector(".content").getBoundingClientRect();
+    const left = Math.max(0, frame.left + 12 - box.left);
+    const right = Math.max(0, box.right + 12 - frame.right);
     peek.style.setProperty("--shift", `${left - right}px`);
-  });
+  };
+  for (const kind of ["mouseover", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      const link = event.target.closest?.(".eq-link");
+      if (link) show(link);
+    });
+  }
 })();

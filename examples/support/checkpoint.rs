@@ -32,7 +32,7 @@ pub enum CheckpointError {
     Different { path: PathBuf, what: String, got: String, expected: String, hint: &'static str },
 }
 
-const KIND: &str = "kind";
+const WORDS: &str = "literate-diffusion";
 
 impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<(), std::io::Error> {
@@ -46,9 +46,10 @@ impl Checkpoint {
             Ok((name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, std::io::Error>>()?;
-        let mut words: HashMap<String, String> = self.words.clone().into_iter().collect();
-        words.insert(KIND.to_owned(), self.kind.clone());
-        let file = safetensors::serialize(views, Some(words)).map_err(std::io::Error::other)?;
+        // All words as one: the order of several would be another at each saving.
+        let words = serde_json::to_string(&(&self.kind, &self.words))?;
+        let file = safetensors::serialize(views, Some(HashMap::from([(WORDS.to_owned(), words)])))
+            .map_err(std::io::Error::other)?;
         write_atomically(path, &file)
     }
 
@@ -58,8 +59,10 @@ impl Checkpoint {
         let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
         let (_, header) = SafeTensors::read_metadata(&file).map_err(|e| damaged(e.to_string()))?;
         let tensors = SafeTensors::deserialize(&file).map_err(|e| damaged(e.to_string()))?;
-        let mut words: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let got = words.remove(KIND).unwrap_or_else(|| "another program".to_owned());
+        let words = header.metadata().as_ref().and_then(|metadata| metadata.get(WORDS));
+        let (got, words) = words
+            .and_then(|words| serde_json::from_str(words).ok())
+            .unwrap_or_else(|| ("another program".to_owned(), BTreeMap::new()));
         if got != kind {
             return Err(CheckpointError::Foreign { path: path.to_owned(), got, expected: kind.to_owned() });
         }

@@ -22,6 +22,8 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 use rand_chacha::ChaCha8Rng;
 
 pub mod strategies;
+#[cfg(feature = "torch")]
+pub mod torch;
 
 /// How an equation is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,7 +307,7 @@ fn within(error: f64, bound: f64) -> bool {
 }
 
 /// The larger of two errors, where NaN counts as infinite.
-fn larger(worst: f64, error: f64) -> f64 {
+pub fn larger(worst: f64, error: f64) -> f64 {
     if error.is_nan() { f64::INFINITY } else { worst.max(error) }
 }
 

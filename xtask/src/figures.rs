@@ -12,12 +12,12 @@ use crate::project::{self, Project, Target};
 const MAX_BYTES: u64 = 150_000;
 
 /// Examples that train for long, and how they are told to be quick. All others are quick as they are.
-const SLOW: [(&str, &[&str]); 1] = [("s_curve", &["--epochs", "20"])];
+const SLOW: [(&str, &[&str]); 1] = [("s_curve", &["--epochs", "20", "--out", "target/quick"])];
 
 /// Make the figures of the book again, by running the examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Train little: the figures are there, but not as in the book
+    /// Train little, and write what is trained to target/quick/ instead
     #[arg(long)]
     quick: bool,
     /// Only these examples

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask` lists them.
 
 mod bench;
+mod book;
 mod columns;
 mod coverage;
 mod equations;
@@ -34,6 +35,7 @@ enum Command {
     Equations(equations::Args),
     Figures(figures::Args),
     Bench(bench::Args),
+    Book(book::Args),
     Seeds(seeds::Args),
     Mutants(mutants::Args),
     Coverage(coverage::Args),
@@ -47,6 +49,7 @@ impl Command {
             Self::Equations(args) => equations::run(project, args),
             Self::Figures(args) => figures::run(project, args),
             Self::Bench(args) => bench::run(project, args),
+            Self::Book(args) => book::run(project, args),
             Self::Seeds(args) => seeds::run(project, args),
             Self::Mutants(args) => mutants::run(project, args),
             Self::Coverage(args) => coverage::run(project, args),

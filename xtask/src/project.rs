@@ -17,7 +17,7 @@ pub struct Project {
     pub target: PathBuf,
     /// The main package.
     pub package: Package,
-    /// The names of the other packages of the workspace.
+    /// The names of the other packages of the workspace that have tests.
     pub others: Vec<String>,
 }
 
@@ -34,6 +34,9 @@ pub struct Package {
 pub struct Target {
     pub name: String,
     pub kind: Vec<String>,
+    /// Whether `cargo test` tests it.
+    #[serde(default)]
+    pub test: bool,
     #[serde(default, rename = "required-features")]
     pub required_features: Vec<String>,
 }
@@ -56,7 +59,8 @@ impl Project {
         let main = |package: &Package| package.name == "literate-diffusion";
         let (packages, others): (Vec<_>, Vec<_>) = metadata.packages.into_iter().partition(main);
         let package = packages.into_iter().next().context("the workspace has no package literate-diffusion")?;
-        let others = others.into_iter().map(|package| package.name).collect();
+        let tested = |package: &Package| package.targets.iter().any(|target| target.test);
+        let others = others.into_iter().filter(tested).map(|package| package.name).collect();
         Ok(Self { root, target: metadata.target_directory, package, others })
     }
 
@@ -84,10 +88,12 @@ impl Project {
         if !self.package.features.contains_key("torch") {
             return Err("this version of the crate has no feature `torch`");
         }
-        if std::env::var_os("LIBTORCH").is_some() || self.root.join("libtorch").is_dir() {
+        // .cargo/config.toml sets LIBTORCH to the project's own folder, whether or not there is one.
+        let folder = std::env::var_os("LIBTORCH").map_or_else(|| self.root.join("libtorch"), PathBuf::from);
+        if folder.join("lib").is_dir() {
             return Ok(());
         }
-        Err("no libtorch: LIBTORCH is not set, and there is no folder libtorch/")
+        Err("there is no libtorch; `cargo xtask setup` brings it")
     }
 }
 
@@ -133,8 +139,8 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 /// Whether a program can be run.
-pub fn exists(program: &str, argument: &str) -> bool {
-    let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+pub fn exists(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 

@@ -224,14 +224,16 @@ pub mod tests {
 
     #[test]
     fn an_error_names_the_file() {
-        let checks = std::env::temp_dir().join(format!("xtask-reports-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let checks = folder.path().join("checks");
+        assert!(read(&checks).unwrap().is_empty(), "no folder is no report");
         std::fs::create_dir_all(checks.join("q_sample")).unwrap();
         std::fs::write(checks.join("q_sample/identity.json"), "{ \"slug\": ").unwrap();
         let error = format!("{:#}", read(&checks).unwrap_err());
-        remove(&checks).unwrap();
         assert!(error.contains("q_sample/identity.json: it is not a report"), "{error}");
         assert!(error.contains("EOF while parsing"), "{error}");
-        assert!(read(&checks).unwrap().is_empty(), "no folder is no report");
+        remove(&checks).unwrap();
+        assert!(!checks.exists());
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Set {
     fn unpacked(self) -> u64 {
         match self {
             Self::Cpu => 490_000_000,
-            Self::Cuda => 4_300_000_000,
+            Self::Cuda => 3_800_000_000,
         }
     }
 
@@ -502,5 +502,139 @@ fn size(bytes: u64) -> String {
         0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+
+    use super::*;
+
+    /// A small wheel that is like the real one, its hash, and a home for libtorch in a temporary folder.
+    fn setting() -> (tempfile::TempDir, Home, Wheel, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, text) in [
+            ("torch/include/torch/torch.h", "header"),
+            ("torch/lib/libtorch_cpu.so", "cpu"),
+            ("torch/lib/libtorch_cuda.so", "cuda"),
+            ("torch/lib/libtorch_python.so", "python"),
+            ("torch/__init__.py", "python"),
+            ("nvidia/cu13/lib/libcudart.so.13", "runtime"),
+            ("torch/include/../../../escaped.h", "evil"),
+        ] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        let bytes = zip.finish().unwrap().into_inner();
+        let path = folder.path().join("wheel");
+        fs::write(&path, &bytes).unwrap();
+        let sha256 = Box::leak(sha256(&path).unwrap().into_boxed_str());
+        let home = Home::new(&folder.path().join("project"));
+        fs::create_dir(folder.path().join("project")).unwrap();
+        (folder, home, wheel("the-torch", VERSION, "manylinux_2_28", bytes.len() as u64, sha256), bytes)
+    }
+
+    /// Puts a file into the store, as pip does.
+    fn deliver(bytes: &[u8]) -> impl Fn(&Wheel, &Path) -> Result<()> {
+        move |wheel, store| write(&store.join(format!("the_torch-{}-cp312-any.whl", wheel.version)), bytes)
+    }
+
+    fn read(home: &Home, path: &str) -> Option<String> {
+        fs::read_to_string(home.libtorch.join(path)).ok()
+    }
+
+    #[test]
+    fn cpu() {
+        let (folder, home, wheel, bytes) = setting();
+        assert!(!home.is_right(Set::Cpu).unwrap());
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        assert_eq!(read(&home, "include/torch/torch.h").unwrap(), "header");
+        assert_eq!(read(&home, "lib/libtorch_cpu.so").unwrap(), "cpu");
+        assert_eq!(read(&home, "lib/libcudart.so.13").unwrap(), "runtime");
+        assert_eq!(read(&home, "lib/libtorch.so").unwrap(), LINKER_SCRIPT);
+        assert_eq!(read(&home, "build-version").unwrap().trim(), VERSION);
+        assert_eq!(read(&home, "lib/libtorch_cuda.so"), None);
+        assert!(!folder.path().join("escaped.h").exists() && !folder.path().join("project/escaped.h").exists());
+        assert!(!home.part.exists());
+        assert!(home.is_right(Set::Cpu).unwrap());
+        assert!(!home.is_right(Set::Cuda).unwrap(), "CUDA is asked for, but not there");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn cuda_replaces_cpu_and_serves_both() {
+        let (_folder, home, wheel, bytes) = setting();
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        install(&home, Set::Cuda, &[wheel], deliver(&bytes)).unwrap();
+        assert_eq!(read(&home, "lib/libtorch_cuda.so").unwrap(), "cuda");
+        assert_eq!(read(&home, "lib/../../nvidia/cu13/lib/libcudart.so.13").unwrap(), "runtime");
+        assert_eq!(read(&home, "include/torch/torch.h").unwrap(), "header");
+        assert_eq!(read(&home, "lib/libtorch_python.so"), None);
+        assert!(home.is_right(Set::Cuda).unwrap() && home.is_right(Set::Cpu).unwrap());
+    }
+
+    #[test]
+    fn damage_is_seen_and_mended() {
+        let (_folder, home, wheel, bytes) = setting();
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        fs::write(home.libtorch.join("lib/libtorch_cpu.so"), "cp").unwrap();
+        assert!(!home.is_right(Set::Cpu).unwrap());
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        assert!(home.is_right(Set::Cpu).unwrap());
+        fs::write(home.receipt(), "{").unwrap();
+        assert!(!home.is_right(Set::Cpu).unwrap());
+    }
+
+    /// What a killed run leaves behind is used where it is right, and thrown away where it is not.
+    #[test]
+    fn goes_on_after_a_kill() {
+        let (_folder, home, wheel, bytes) = setting();
+        let store = home.part.join("wheels");
+        fs::create_dir_all(home.part.join("tree/lib")).unwrap();
+        fs::write(home.part.join("tree/lib/half"), "half").unwrap();
+        fs::create_dir_all(&store).unwrap();
+
+        let downloads = Cell::new(0);
+        let counted = |wheel: &Wheel, store: &Path| {
+            downloads.set(downloads.get() + 1);
+            deliver(&bytes)(wheel, store)
+        };
+        deliver(&bytes[..bytes.len() / 2])(&wheel, &store).unwrap();
+        install(&home, Set::Cpu, &[wheel], counted).unwrap();
+        assert_eq!(downloads.get(), 1, "half a wheel is not a wheel");
+        assert_eq!(read(&home, "lib/half"), None);
+
+        fs::remove_dir_all(&home.libtorch).unwrap();
+        fs::create_dir_all(&store).unwrap();
+        deliver(&bytes)(&wheel, &store).unwrap();
+        install(&home, Set::Cpu, &[wheel], counted).unwrap();
+        assert_eq!(downloads.get(), 1, "a whole wheel is not downloaded again");
+    }
+
+    #[test]
+    fn a_wrong_wheel_changes_nothing() {
+        let (_folder, home, wheel, bytes) = setting();
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        let error = install(&home, Set::Cpu, &[wheel], deliver(b"another wheel")).unwrap_err().to_string();
+        assert!(error.contains(wheel.sha256) && error.contains("was thrown away"), "{error}");
+        assert!(install(&home, Set::Cpu, &[wheel], |_, _| Ok(())).is_err(), "nothing arrived");
+        assert!(install(&home, Set::Cpu, &[wheel], |_, _| bail!("no network")).is_err());
+        assert!(home.is_right(Set::Cpu).unwrap(), "the old one is gone");
+    }
+
+    #[test]
+    fn what_others_put_there_is_left_alone() {
+        let (_folder, home, ..) = setting();
+        fs::create_dir(&home.libtorch).unwrap();
+        assert!(!home.is_right(Set::Cpu).unwrap(), "an empty folder is nothing");
+        fs::write(home.libtorch.join("notes.txt"), "mine").unwrap();
+        assert!(home.is_right(Set::Cpu).unwrap_err().to_string().contains("move it away"));
+        fs::write(home.libtorch.join("build-version"), "2.13.0+cpu\n").unwrap();
+        assert!(home.is_right(Set::Cpu).unwrap());
+        fs::write(home.libtorch.join("build-version"), "2.12.1\n").unwrap();
+        assert!(home.is_right(Set::Cpu).is_err());
     }
 }

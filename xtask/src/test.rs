@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::columns::{Columns, terminal_width};
 use crate::project::{self, Project};
-use crate::{equations, figures, reports};
+use crate::{equations, figures, reports, setup};
 
 /// Run everything that this machine can: tests, doctests, examples, the table of equations
 ///
@@ -22,6 +22,9 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
     let mut summary = Summary::default();
     reports::remove(&project.checks())?;
     summary.step("tests and doctests", || project::run(&mut project.cargo(&["test"])));
+    if let Err(why) = setup::run(project, &setup::Args::default()) {
+        println!("libtorch cannot be brought: {why:#}");
+    }
     match project.torch() {
         Ok(()) => {
             summary.step("the same with torch", || project::run(&mut project.cargo(&["test", "--features", "torch"])))

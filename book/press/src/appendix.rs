@@ -2,32 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use crate::html::{escape, id, unsearched};
+use crate::html::{escape, from_rustdoc, id, unsearched};
 use crate::inputs::Reference;
 use crate::math;
-use crate::press::{Citation, Press, code_link, code_page, page, stem, summary};
+use crate::number::thousands;
+use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
 
 impl Press<'_> {
-    /// One of them, as HTML.
-    pub fn appendix(&self, kind: &str) -> String {
+    /// One of them, as HTML, for the page `here`.
+    pub fn appendix(&self, kind: &str, here: usize) -> String {
         match kind {
-            "notation" => self.notation(),
+            "notation" => self.notation(here),
             "equations" => self.equation_index(),
-            "glossary" => self.glossary(),
+            "glossary" => self.glossary(here),
             "mistakes" => self.mistake_index(),
             "bibliography" => self.bibliography(),
             _ => self.file_index(),
         }
     }
 
-    /// The last page, on which all of them are set.
-    fn back_matter(&self) -> usize {
-        self.chapters.len() - 1
-    }
-
     /// The symbols that the book uses, in the order of the data file.
-    fn notation(&self) -> String {
-        let here = self.back_matter();
+    fn notation(&self, here: usize) -> String {
         let formulas = self.formulas.borrow().clone();
         let mut rows = String::new();
         for symbol in &self.inputs.symbols {
@@ -74,7 +69,7 @@ impl Press<'_> {
                  <a href=\"{}\"><code>{slug}</code></a> {}</p></div></li>",
                 page(&self.chapters[equation.chapter].file),
                 equation.number,
-                self.phrase_of(what, self.back_matter()),
+                from_rustdoc(what),
                 unsearched(&self.inputs.math.inline(&format!(r"\displaystyle {}", one_line(&equation.latex))).unwrap_or_default()),
                 code_link(&item.place.file, "fn", slug),
                 unsearched(&report.map_or(String::new(), summary)),
@@ -83,15 +78,15 @@ impl Press<'_> {
         format!(
             "<p>{} equations, checked in {} cases.</p><ol class=\"equations\">{out}</ol>",
             equations.len(),
-            unsearched(&cases.to_string())
+            unsearched(&thousands(&cases.to_string()))
         )
     }
 
-    fn glossary(&self) -> String {
+    fn glossary(&self, here: usize) -> String {
         let mut terms: Vec<_> = self.inputs.terms.iter().collect();
         terms.sort_by_key(|term| term.name.to_lowercase());
         let entry = |term: &&crate::inputs::Term| {
-            let meaning = self.phrase_of(&term.meaning, self.back_matter());
+            let meaning = self.phrase_of(&term.meaning, here);
             format!("<dt id=\"term-{}\">{}</dt><dd>{meaning}</dd>", id(&term.name), escape(&term.name))
         };
         format!("<dl class=\"glossary\">{}</dl>", terms.iter().map(entry).collect::<String>())
@@ -166,20 +161,24 @@ impl Press<'_> {
         format!("<a href=\"{}#{}\">{name}</a>{locator}", page(&chapter.file), citation.id)
     }
 
-    /// The files whose code belongs to the written chapters.
+    /// The files whose code belongs to the written chapters, and those that an equation of theirs is in.
     fn code_files(&self) -> Vec<String> {
-        let mut files = Vec::new();
+        let all = || self.inputs.sources.files.keys();
+        let mut files: Vec<&String> = Vec::new();
         for planned in self.written() {
             let modules = planned.modules();
-            let of = |folder: &str| modules.iter().map(|module| format!("{folder}/{module}.rs")).collect::<Vec<_>>();
-            files.extend([of("src"), of("tests"), of("examples")].concat());
+            let of_it = |name: &str| modules.iter().any(|module| module == name);
+            files.extend(all().filter(|file| of_it(module(file))));
+            let beside = |file: &&String| {
+                ["tests/", "examples/"]
+                    .iter()
+                    .any(|folder| file.strip_prefix(folder).is_some_and(|rest| !rest.contains('/')))
+            };
+            files.extend(all().filter(beside).filter(|file| of_it(stem(file)) || stem(file) == planned.stem));
         }
-        let shown =
-            self.equations.keys().filter_map(|slug| Some(self.inputs.sources.item(slug).ok()?.place.file.clone()));
-        files.extend(shown);
+        files.extend(self.equations.keys().filter_map(|slug| Some(&self.inputs.sources.item(slug).ok()?.place.file)));
         let mut seen = BTreeSet::new();
-        files.retain(|file| self.inputs.sources.files.contains_key(file) && seen.insert(file.clone()));
-        files
+        files.into_iter().filter(|file| seen.insert(*file)).cloned().collect()
     }
 
     fn file_index(&self) -> String {

@@ -29,7 +29,8 @@ pub enum Part {
     },
     Figure {
         name: String,
-        alt: String,
+        /// In words what is to be seen, where the run does not say it.
+        alt: Option<String>,
         caption: String,
     },
     /// The code of an anchor.
@@ -187,13 +188,16 @@ fn fence(info: &str, body: &[&str], place: &Place, problems: &Problems) -> Taken
             Part::Derivation { title: rest.into(), folded: word == "algebra", steps }
         }
         "figure" => {
-            let (first, caption) = text.split_once('\n').unwrap_or((&text, ""));
-            let alt = first.strip_prefix("alt:").unwrap_or_default().trim();
-            if rest.is_empty() || alt.is_empty() || caption.trim().is_empty() {
-                problems.add(place, "a figure needs its name after ```figure, a first line `alt: …` and a caption");
+            let (alt, caption) = match text.strip_prefix("alt:").map(|rest| rest.split_once('\n').unwrap_or((rest, "")))
+            {
+                Some((alt, caption)) => (Some(alt.trim().to_owned()), caption),
+                None => (None, text.as_str()),
+            };
+            if rest.is_empty() || caption.trim().is_empty() {
+                problems.add(place, "a figure needs its name after ```figure, and a caption");
                 return Taken::Special(None);
             }
-            Part::Figure { name: rest.into(), alt: alt.into(), caption: caption.trim().into() }
+            Part::Figure { name: rest.into(), alt, caption: caption.trim().into() }
         }
         _ if word.split(',').next() == Some("rust") => match included(&text) {
             Some(anchor) => Part::Code(anchor),
@@ -336,7 +340,7 @@ mod tests {
             ("::: mistake A\nx\n", "c.md:1: this box is not closed"),
             ("x\n:::\n", "c.md:2: this `:::` closes no box"),
             ("::: misteak A\n:::", "c.md:1: `misteak` is no box"),
-            ("```figure a\nx\n```", "c.md:1: a figure needs"),
+            ("```figure a\nalt: x\n```", "c.md:1: a figure needs"),
             ("```chapter\nqestion = 'x'\n```", "c.md:1: the head of the chapter"),
         ] {
             let (_, problems) = parsed(text);

@@ -38,6 +38,10 @@ pub fn inline(svg: &str, name: &str, alt: &str) -> Result<String, String> {
         inside = inside.replace(&format!("\"{colour}\""), &format!("\"{themed}\""));
         inside = inside.replace(&format!("\"{}\"", colour.to_lowercase()), &format!("\"{themed}\""));
     }
+    // The words are in the page already, and would only be a tooltip here.
+    if let (Some(start), Some(end)) = (inside.find("<title>"), inside.find("</title>")) {
+        inside.replace_range(start..end + "</title>".len(), "");
+    }
     let inside = unique_ids(&inside, &format!("fig-{name}-"));
     let inside: Vec<&str> = inside.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Ok(format!(
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_figure_follows_the_theme_and_has_its_own_ids() {
-        let svg = "<?xml version=\"1.0\"?>\n<svg width=\"90\" height=\"60\" viewBox=\"0 0 90 60\" xmlns=\"x\">\n\n\
+        let svg = "<?xml version=\"1.0\"?>\n<svg width=\"90\" height=\"60\" viewBox=\"0 0 90 60\" xmlns=\"x\">\n<title>t</title>\n\n\
             <clipPath id=\"a\"/><path stroke=\"#0072B2\" clip-path=\"url(#a)\"/></svg>";
         let html = inline(svg, "forward-chain", "Two \"paths\"").unwrap();
         assert!(html.starts_with(

@@ -1,5 +1,7 @@
 //! HTML that passes through Markdown unharmed.
 
+use std::collections::BTreeMap;
+
 /// What stands between these two is shown, but not searched: formulas, plots, tables of measurements.
 const HIDE: &str = "<!--s-->";
 const SHOW: &str = "<!--/s-->";
@@ -59,6 +61,37 @@ fn entity(text: &str) -> Option<usize> {
     name.chars().all(|c| c.is_ascii_alphanumeric()).then_some(end + 2)
 }
 
+/// A sentence of a docstring, or of a report, as HTML: no links, the indices of x_t and x_{t−1} below the line, code as code.
+pub fn from_rustdoc(sentence: &str) -> String {
+    let mut out = String::new();
+    let mut rest = sentence;
+    let mut in_code = false;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        let (html, length) = match c {
+            '`' => {
+                in_code = !in_code;
+                (if in_code { "<code>" } else { "</code>" }.to_owned(), 1)
+            }
+            '[' if after.starts_with('`') => (String::new(), 1),
+            ']' if rest.starts_with("](") => (String::new(), rest.find(')').map_or(1, |end| end + 1)),
+            ']' if out.ends_with("</code>") => (String::new(), 1),
+            '_' if !in_code && after.starts_with('{') => {
+                let end = after.find('}').unwrap_or(after.len() - 1);
+                (format!("<sub>{}</sub>", escape(&after[1..end])), end + 2)
+            }
+            '_' if !in_code && after.starts_with(char::is_alphanumeric) => {
+                let index: String = after.chars().take(1).collect();
+                (format!("<sub>{index}</sub>"), 1 + index.len())
+            }
+            other => (escape(&other.to_string()), other.len_utf8()),
+        };
+        out.push_str(&html);
+        rest = &rest[length..];
+    }
+    out
+}
+
 /// Sets the raised digits of "10⁻¹²" as a superscript, which every font has.
 pub fn powers(text: &str) -> String {
     const RAISED: &str = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
@@ -73,6 +106,37 @@ pub fn powers(text: &str) -> String {
         out.push(plain.unwrap_or(c));
     }
     out + if raised { "</sup>" } else { "" }
+}
+
+/// Long outlines that a page has several times (those of roots, mostly) are written once, at its end.
+pub fn share_paths(page: &str) -> String {
+    const LONG: usize = 150;
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for (start, _) in page.match_indices("<path d=\"") {
+        if let Some(end) = page[start + 9..].find('"').filter(|end| *end > LONG) {
+            *count.entry(&page[start + 9..start + 9 + end]).or_default() += 1;
+        }
+    }
+    let mut out = page.to_owned();
+    let mut shared = String::new();
+    for (outline, _) in count.into_iter().filter(|(_, count)| *count > 2) {
+        let name = outline
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        let replaced = [" />", "/>", "></path>"].iter().fold(out.clone(), |text, end| {
+            text.replace(&format!("<path d=\"{outline}\"{end}"), &format!("<use href=\"#path-{name:x}\"/>"))
+        });
+        if replaced != out {
+            out = replaced;
+            shared.push_str(&format!("<path id=\"path-{name:x}\" stroke=\"none\" d=\"{outline}\"/>"));
+        }
+    }
+    if shared.is_empty() {
+        return out;
+    }
+    format!(
+        "{out}\n\n<div class=\"shared\"><svg width=\"0\" height=\"0\" aria-hidden=\"true\"><defs>{shared}</defs></svg></div>\n"
+    )
 }
 
 /// A word for an id: letters, digits, `-` and `_`.
@@ -98,6 +162,24 @@ mod tests {
     #[test]
     fn raised_digits_are_set_as_superscripts() {
         assert_eq!(powers("2.3 × 10⁻¹⁶ of 10⁵"), "2.3 × 10<sup>−16</sup> of 10<sup>5</sup>");
+    }
+
+    #[test]
+    fn outlines_that_come_again_are_shared() {
+        let long = "M1 2".repeat(50);
+        let one = format!("<svg><path d=\"{long}\"/></svg><svg><path d=\"M0 0\"/></svg>");
+        assert_eq!(share_paths(&one), one);
+        let shared = share_paths(&one.repeat(3));
+        assert_eq!((shared.matches(&long).count(), shared.matches("<use href=\"#path-").count()), (1, 3));
+    }
+
+    #[test]
+    fn sentences_of_docstrings_are_set() {
+        assert_eq!(
+            from_rustdoc("x_{t−1} → x_t by [`q_step`](crate::a)."),
+            "x<sub>t−1</sub> → x<sub>t</sub> by <code>q_step</code>."
+        );
+        assert_eq!(from_rustdoc("[`mean_x`] & [0, 1]"), "<code>mean_x</code> &amp; [0, 1]");
     }
 
     #[test]

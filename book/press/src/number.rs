@@ -100,7 +100,7 @@ fn superscript(digits: &str) -> String {
 }
 
 /// Groups the digits before the point where there are more than four.
-fn thousands(number: &str) -> String {
+pub fn thousands(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (whole, fraction) = rest.find('.').map_or((rest, ""), |point| rest.split_at(point));
     if whole.len() <= 4 || !whole.bytes().all(|b| b.is_ascii_digit()) {

@@ -8,7 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::block::{self, Block, BoxKind, Head, Part, Step};
 use crate::figure;
-use crate::html::{escape, id, powers, unsearched};
+use crate::html::{escape, from_rustdoc, id, powers, share_paths, unsearched};
 use crate::inputs::{Inputs, Planned};
 use crate::number::Style;
 use crate::problem::{Place, Problems};
@@ -70,6 +70,8 @@ pub struct Press<'a> {
     pub formulas: RefCell<Vec<(usize, String)>>,
     pub citations: RefCell<BTreeMap<String, Vec<Citation>>>,
     pub mistakes: RefCell<Vec<Mistake>>,
+    /// Chapter and slug of the equations referred to.
+    cited: RefCell<BTreeSet<(usize, String)>>,
     /// File and name of the anchors whose code was shown.
     shown: RefCell<BTreeSet<(String, String)>>,
 }
@@ -99,6 +101,7 @@ impl<'a> Press<'a> {
             formulas: RefCell::default(),
             citations: RefCell::default(),
             mistakes: RefCell::default(),
+            cited: RefCell::default(),
             shown: RefCell::default(),
         };
         press.number();
@@ -147,12 +150,14 @@ impl<'a> Press<'a> {
         let mut texts: Vec<String> = (0..self.chapters.len()).map(|chapter| self.chapter(chapter)).collect();
         // What the appendices list is known only now.
         for kind in ["glossary", "mistakes", "notation", "equations", "files", "bibliography"] {
-            for text in &mut texts {
-                let mark = page_mark(kind);
-                if text.contains(&mark) {
-                    *text = text.replace(&mark, &self.appendix(kind));
-                }
+            let mark = page_mark(kind);
+            for (chapter, text) in texts.iter_mut().enumerate().filter(|(_, text)| text.contains(&mark)) {
+                *text = text.replace(&mark, &self.appendix(kind, chapter));
             }
+        }
+        for (chapter, text) in texts.iter_mut().enumerate() {
+            text.push_str(&self.peeks(chapter));
+            *text = share_paths(text);
         }
         self.check_completeness();
         (texts, self.code_pages())
@@ -177,7 +182,7 @@ impl<'a> Press<'a> {
                 Part::Head(head) => self.head(head, here),
                 Part::Equation { slug, latex } => self.equation(slug, latex, here),
                 Part::Derivation { title, folded, steps } => self.derivation(title, *folded, steps, here),
-                Part::Figure { name, alt, caption } => self.figure(name, alt, caption, here),
+                Part::Figure { name, alt, caption } => self.figure(name, alt.as_deref(), caption, here),
                 Part::Code(anchor) => self.code(anchor, here),
                 Part::Test(test) => self.test(test, here),
                 Part::Open { kind, title } => {
@@ -286,22 +291,17 @@ impl<'a> Press<'a> {
             return String::new();
         }
         let line = format!(
-            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><a href=\"{}\"><code>{slug}</code></a> {}</span></summary>",
-            code_link(&item.place.file, "fn", slug),
+            "<summary><span class=\"tick\" aria-hidden=\"true\">✓</span> <span class=\"measured\"><code>{slug}</code> {}</span></summary>",
             summary(report)
         );
-        let source = self.linked_source(&doc.source);
+        let link =
+            |file: &str, kind: &str, shown: &str| format!("<a href=\"{}\">{shown}</a>", code_link(file, kind, slug));
+        let mut origin = vec![self.linked_source(&doc.source), link(&item.place.file, "fn", "the function")];
         let tests = self.inputs.sources.test_module(slug);
-        let tests = tests.map_or(String::new(), |test| {
-            format!(
-                " <span class=\"dot\">·</span> <a href=\"{}\">the checks</a>",
-                code_link(&test.place.file, "check", slug)
-            )
-        });
-        let details = format!(
-            "{}<p class=\"origin\">{source}{tests} <span class=\"dot\">·</span> <code>cargo test {slug}</code></p>",
-            table(report)
-        );
+        origin.extend(tests.map(|test| link(&test.place.file, "check", "its checks")));
+        origin.push(format!("<code>cargo test {slug}</code>"));
+        let origin = origin.join(" <span class=\"dot\">·</span> ");
+        let details = format!("{}<p class=\"origin\">{origin}</p>", table(report));
         format!(
             "<details class=\"report\">{}</details>",
             unsearched(&format!("{line}<div class=\"measurements\">{details}</div>"))
@@ -312,9 +312,13 @@ impl<'a> Press<'a> {
     fn linked_source(&self, source: &str) -> String {
         let found = self.inputs.references.iter().find_map(|(key, reference)| {
             let rest = source.strip_prefix(&reference.in_docstrings())?;
-            Some(format!("<a href=\"bibliography.html#ref-{key}\">{}</a>{}", escape(&reference.short()), escape(rest)))
+            Some(format!(
+                "<a href=\"bibliography.html#ref-{key}\">{}</a>{}",
+                escape(&reference.short()),
+                from_rustdoc(rest)
+            ))
         });
-        found.unwrap_or_else(|| escape(source))
+        found.unwrap_or_else(|| from_rustdoc(source))
     }
 
     fn derivation(&self, title: &str, folded: bool, steps: &[Step], here: Here) -> String {
@@ -348,7 +352,7 @@ impl<'a> Press<'a> {
         )
     }
 
-    fn figure(&self, name: &str, alt: &str, caption: &str, here: Here) -> String {
+    fn figure(&self, name: &str, alt: Option<&str>, caption: &str, here: Here) -> String {
         let Some(figure) = self.figures.get(name) else { return String::new() };
         let made = self
             .inputs
@@ -361,6 +365,11 @@ impl<'a> Press<'a> {
         }
         if !self.inputs.numbers.0.contains_key(name) {
             self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
+        }
+        let written_by_the_run = self.inputs.numbers.0.get(name).and_then(|json| json.get("alt")?.as_str());
+        let alt = alt.or(written_by_the_run).unwrap_or_default();
+        if alt.is_empty() {
+            self.problem(here, format!("the figure `{name}` says nowhere in words what is to be seen (alt)"));
         }
         let svg = match self.inputs.figures.get(name) {
             Some(svg) => figure::inline(svg, name, alt),
@@ -410,9 +419,7 @@ impl<'a> Press<'a> {
         let set = self.phrase(title, here);
         let number = self.chapters[here.chapter].planned.as_ref().map_or(String::new(), |p| format!("{}.", p.number));
         match kind {
-            BoxKind::Solution => {
-                return "<details class=\"solution\"><summary>Solution</summary>\n".into();
-            }
+            BoxKind::Solution => "<details class=\"solution\"><summary>Solution</summary>\n".into(),
             BoxKind::Mistake => {
                 let id = format!("mistake-{}", id(title));
                 let line = format!(
@@ -530,12 +537,22 @@ impl<'a> Press<'a> {
                 )
             }),
             "wrong" => self.wrong_variant(rest),
+            "report" => self.report_line(rest.trim()),
             _ => Err(format!("`{{{{{text}}}}}` is no directive of this book (see book/README.md)")),
         };
         set.unwrap_or_else(|problem| {
             self.problem(here, problem);
             String::new()
         })
+    }
+
+    /// The line of measurements of an equation, to speak about it.
+    fn report_line(&self, slug: &str) -> Result<String, String> {
+        let report = self.inputs.reports.get(slug).ok_or_else(|| format!("there is no report of `{slug}`"))?;
+        Ok(format!(
+            "<span class=\"report-line\"><span class=\"tick\" aria-hidden=\"true\">✓</span> <code>{slug}</code> {}</span>",
+            unsearched(&summary(report))
+        ))
     }
 
     /// `q_sample: a plus for a times`: how the checks took that mistake.
@@ -571,7 +588,7 @@ impl<'a> Press<'a> {
             };
         }
         if let Some(equation) = self.equations.get(key) {
-            return self.equation_link(equation);
+            return self.equation_link(equation, here);
         }
         if self.inputs.references.contains_key(key) {
             return self.cite(key, locator, here);
@@ -585,18 +602,36 @@ impl<'a> Press<'a> {
         String::new()
     }
 
-    /// "(4.3)", with the formula shown on hover.
-    fn equation_link(&self, equation: &Equation) -> String {
+    /// "(4.3)", with the formula shown on hover: set, by a script, or in plain letters.
+    fn equation_link(&self, equation: &Equation, here: Here) -> String {
         let slug = &equation.slug;
-        let peek = self.inputs.math.picture(&equation.latex).unwrap_or_default();
+        self.cited.borrow_mut().insert((here.chapter, slug.clone()));
+        let item = self.inputs.sources.item(slug).ok();
+        let plain = item.and_then(|item| item.equation.as_ref()).map_or("", |doc| &doc.formula);
         format!(
-            "<a class=\"eq-link\" href=\"{}#eq-{slug}\">({}){}</a>",
+            "<a class=\"eq-link\" data-equation=\"{slug}\" href=\"{}#eq-{slug}\" title=\"{}\">({})</a>",
             page(&self.chapters[equation.chapter].file),
+            escape(plain),
             equation.number,
-            unsearched(&format!(
-                "<span class=\"peek\" aria-hidden=\"true\">{peek}<span class=\"peek-name\">{slug}</span></span>"
-            ))
         )
+    }
+
+    /// The formulas that a page refers to and that stand on other pages, for the script that shows them on hover.
+    fn peeks(&self, chapter: usize) -> String {
+        let cited = self.cited.borrow();
+        let elsewhere = cited
+            .iter()
+            .filter(|(on, _)| *on == chapter)
+            .filter_map(|(_, slug)| self.equations.get(slug))
+            .filter(|equation| equation.chapter != chapter);
+        let peek = |equation: &Equation| {
+            let formula = self.inputs.math.picture(&equation.latex).unwrap_or_default();
+            format!("<div data-peek=\"{}\">{}</div>", equation.slug, unsearched(&formula))
+        };
+        match elsewhere.map(peek).collect::<String>().as_str() {
+            "" => String::new(),
+            peeks => format!("\n\n<div hidden>{peeks}</div>\n"),
+        }
     }
 
     fn cite(&self, key: &str, locator: &str, here: Here) -> String {
@@ -633,7 +668,7 @@ impl<'a> Press<'a> {
 
     /// Whether the chapter of this module is in the book.
     fn is_written(&self, file: &str) -> bool {
-        self.written().any(|planned| planned.modules().iter().any(|module| format!("src/{module}.rs") == file))
+        self.written().any(|planned| planned.modules().iter().any(|name| name == module(file)))
     }
 
     /// The chapters of the plan that are in the book.
@@ -756,6 +791,12 @@ pub fn stem(file: &str) -> &str {
     name.strip_suffix(".rs").unwrap_or(name)
 }
 
+/// "mlp", of "src/mlp.rs" and of "src/mlp/adam.rs"; empty for what is not under `src`.
+pub fn module(file: &str) -> &str {
+    let path = file.strip_prefix("src/").unwrap_or_default();
+    path.split(['/', '.']).next().unwrap_or_default()
+}
+
 /// The page that shows a whole file: "src-forward.md".
 pub fn code_page(file: &str) -> String {
     format!("{}.md", file.strip_suffix(".rs").unwrap_or(file).replace('/', "-"))
@@ -790,7 +831,7 @@ pub fn summary(report: &Report) -> String {
         None => String::new(),
     };
     let cases = report.cases();
-    let mut parts = vec![format!("checked by {kinds}"), format!("{cases} {}", plural(cases, "case", "cases"))];
+    let mut parts = vec![format!("{cases} {}", plural(cases, "case", "cases"))];
     if let Some(check) = report.nearest(false) {
         parts.push(format!("worst error {} of {}", check.worst(), check.bound()));
     }
@@ -802,7 +843,12 @@ pub fn summary(report: &Report) -> String {
     if !report.torch_was_run() {
         parts.push("torch: not run".into());
     }
-    parts.join(" <span class=\"dot\">·</span> ")
+    // The dot stays with what is before it, at the end of a line too.
+    let dot = " <span class=\"dot\">·</span>";
+    let last = parts.len() - 1;
+    let part =
+        |(i, part): (usize, String)| format!(" <span class=\"part\">{part}{}</span>", if i < last { dot } else { "" });
+    format!("checked by {kinds}{dot}{}", parts.into_iter().enumerate().map(part).collect::<String>())
 }
 
 /// "rejected by identity in 255 of 256 cases, with an error up to 0.19 where 10⁻¹² is allowed".
@@ -826,7 +872,7 @@ fn table(report: &Report) -> String {
             check.cases,
             check.worst(),
             check.bound(),
-            escape(&check.reason)
+            from_rustdoc(&check.reason)
         ));
     }
     if !report.torch_was_run() {
@@ -838,7 +884,7 @@ fn table(report: &Report) -> String {
         .map(|wrong| {
             format!(
                 "<li><span class=\"cross\" aria-hidden=\"true\">✗</span> <q>{}</q> is {}</li>",
-                escape(&wrong.mistake),
+                from_rustdoc(&wrong.mistake),
                 verdict(wrong)
             )
         })
@@ -847,4 +893,177 @@ fn table(report: &Report) -> String {
         "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"measurements\"><table><thead><tr><th>check</th><th>cases</th><th>worst</th><th>bound</th>\
          <th>why that bound</th></tr></thead><tbody>{rows}</tbody></table></div><ul class=\"rejected\">{wrong}</ul>"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::inputs::{Reference, Term};
+    use crate::math::Math;
+    use crate::number::Numbers;
+    use crate::sources::Sources;
+
+    const FORWARD: &str =
+        "/// Doc.\n/// # Formula\n/// x   (slug `q_step`)\n// ANCHOR: q_step\nfn q_step() {}\n// ANCHOR_END: q_step\n";
+    const TESTS: &str = "mod q_step {\n    #[test]\n    fn limit() {\n    }\n}\n";
+    const LATER: &str = "/// Doc.\n/// # Formula\n/// y   (slug `mu`)\n// ANCHOR: mu\nfn mu() {}\n// ANCHOR_END: mu\n";
+    const HEAD: &str = "# T\n\n```chapter\nquestion = \"Why?\"\n```\n\n";
+    const GOOD: &str = "```equation q_step\nx_t\n```\n\n{{code q_step}}\n\n";
+
+    fn check(kind: &str) -> Check {
+        let json = serde_json::json!({"kind": kind, "by": "limit", "cases": 4, "worst": 1e-16, "bound": 1e-12, "mistake": "m", "rejected": 3});
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn inputs(kinds: &[&str], problems: &Problems) -> Inputs {
+        let files = [
+            ("src/forward.rs", FORWARD),
+            ("src/posterior.rs", LATER),
+            ("tests/forward.rs", TESTS),
+            ("examples/forward.rs", "name: \"forward-a\""),
+        ];
+        let planned = |number, stem: &str| Planned { number, stem: stem.into(), title: "Title".into(), modules: None };
+        Inputs {
+            plan: vec![planned(4, "forward"), planned(5, "posterior")],
+            sources: Sources::new(files.map(|(f, t)| (f.to_owned(), t.to_owned())).into(), problems),
+            reports: BTreeMap::from([("q_step".into(), Report::new(kinds.iter().map(|kind| check(kind)).collect()))]),
+            numbers: Numbers(BTreeMap::from([("forward-a".into(), serde_json::json!({"alt": "words", "gap": 0.5}))])),
+            figures: BTreeMap::from([("forward-a".into(), "<svg viewBox=\"0 0 1 1\"></svg>".into())]),
+            references: BTreeMap::from([(
+                "ho2020".into(),
+                Reference {
+                    authors: vec!["Ho, J".into()],
+                    year: 2020,
+                    title: "D".into(),
+                    published: "P".into(),
+                    arxiv: None,
+                    doi: None,
+                },
+            )]),
+            symbols: Vec::new(),
+            terms: vec![Term { name: "Markov chain".into(), also: vec![], meaning: "m".into() }],
+            math: Math::new(BTreeMap::new()),
+        }
+    }
+
+    /// The chapter as it is set, and the problems.
+    fn set_with(kinds: &[&str], text: &str) -> (String, Vec<String>) {
+        let problems = Problems::default();
+        let inputs = inputs(kinds, &problems);
+        let chapters = [("04-forward.md".to_owned(), "T".to_owned(), text.to_owned())];
+        let (mut texts, _) = Press::new(&inputs, &chapters, &problems).set();
+        (texts.remove(0), problems.list())
+    }
+
+    /// A chapter in which all else is right.
+    fn set(text: &str) -> (String, Vec<String>) {
+        let figure = if text.contains("```figure forward-a") { "" } else { "```figure forward-a\nCaption.\n```\n\n" };
+        set_with(&["identity", "limit", "wrong-variant"], &format!("{HEAD}{GOOD}{figure}{text}"))
+    }
+
+    /// The line of `text` in such a chapter.
+    const FIRST_LINE: usize = 17;
+
+    fn fails(text: &str, line: usize, problem: &str) {
+        let (_, problems) = set(text);
+        let place = format!("book/src/04-forward.md:{}: ", FIRST_LINE + line);
+        assert!(
+            problems.iter().any(|found| found.starts_with(&place) && found.contains(problem)),
+            "{text}: {problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_good_chapter_has_no_problem() {
+        let (html, problems) = set(
+            "See [@q_step], [@ho2020, eq. 2], [@ch:posterior], [@mu], [@fig:forward-a], a [[Markov chain]] and {{number forward-a.gap .1}}: $x_0 = {{number forward-a.gap .2}}$. `[@not]` stays. {{wrong q_step: m}}\n\n{{test q_step limit}}",
+        );
+        assert_eq!(problems, [""; 0]);
+        for part in [
+            "data-equation=\"q_step\" href=\"04-forward.html#eq-q_step\" title=\"x\">(4.1)</a>",
+            "Ho 2020, eq. 2</a>",
+            "chapter 5",
+            "<code>mu</code>",
+            "Figure 4.1</a>",
+            "glossary.html#term-markov-chain",
+            ">0.5</span>",
+            "`[@not]`",
+            "rejected by limit in 3 of 4 cases",
+            "id=\"eq-q_step\"",
+            "torch: not run",
+            "fn limit()",
+        ] {
+            assert!(html.contains(part), "{part} is not in {html}");
+        }
+    }
+
+    #[test]
+    fn an_equation_needs_its_report() {
+        for (kinds, problem) in [
+            (&[][..], "has no report"),
+            (&["identity", "torch", "wrong-variant"], "only one kind of check"),
+            (&["identity", "limit"], "no wrong variant"),
+        ] {
+            let (_, problems) = set_with(kinds, &format!("{HEAD}{GOOD}```figure forward-a\nC\n```\n"));
+            assert!(problems[0].starts_with("book/src/04-forward.md:7: the equation `q_step` has"), "{problems:?}");
+            assert!(problems[0].contains(problem), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn bad_formulas_are_found() {
+        fails("a\nb $\\frac{1}$", 1, "bad formula");
+        fails("$$\n\\nosuch\n$$", 0, "bad formula");
+        fails("```algebra\nx\n| a\n\\nosuch\n| b\n```", 3, "bad formula");
+        fails("## About $x$", 0, "a formula in a heading");
+    }
+
+    #[test]
+    fn dead_references_are_found() {
+        fails("\nsee [@nothing]", 1, "dead reference");
+        fails("see [@fig:nothing]", 0, "dead reference");
+        fails("see [@ch:nothing]", 0, "no chapter with the stem");
+        fails("a [[Markov cain]]", 0, "the glossary has no");
+        fails("{{number forward-a.gape}}", 0, "has no `gape`");
+        fails("{{wrong q_step: n}}", 0, "know no mistake");
+        fails("{{report q_stop}}", 0, "no report of");
+        fails("{{nmber x}}", 0, "no directive");
+    }
+
+    #[test]
+    fn anchors_must_exist_and_be_used() {
+        fails("{{code q_stop}}", 0, "no anchor `q_stop`");
+        fails("```equation q_stop\nx\n```", 0, "no anchor `q_stop`");
+        fails("{{test q_step identity}}", 0, "no `fn identity()`");
+        fails("```equation q_step\nx\n```", 0, "already at");
+        let (_, problems) = set_with(&["identity", "limit", "wrong-variant"], HEAD);
+        assert_eq!(
+            problems,
+            [
+                "book/src/figures/forward-a.svg: this figure is in no chapter",
+                "src/forward.rs:5: the code of the anchor `q_step` is shown in no chapter ({{code q_step}})",
+                "src/forward.rs:5: the equation `q_step` is in no chapter",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_figure_is_made_by_an_example() {
+        fails("```figure forward-b\nalt: x\nC\n```", 0, "no example makes the figure");
+        fails("```figure forward-b\nalt: x\nC\n```", 0, "no book/src/figures/forward-b.svg");
+        fails("```figure forward-b\nC\n```", 0, "says nowhere in words");
+    }
+
+    #[test]
+    fn a_chapter_needs_its_head() {
+        let (_, problems) = set_with(&["identity", "limit", "wrong-variant"], "# T\n");
+        assert!(problems[0].starts_with("book/src/04-forward.md:1: a chapter needs its head"), "{problems:?}");
+    }
+
+    #[test]
+    fn code_by_indentation_is_refused() {
+        fails("a\n\n    let x = 1;\n", 2, "code by indentation");
+    }
 }

@@ -45,6 +45,7 @@ impl Check {
             None => "∞".into(),
             Some(z) if self.is_statistical() => format!("{z:.1} σ"),
             Some(0.0) => "0".into(),
+            Some(error) if (1e-3..1e4).contains(&error) => two_digits(error),
             Some(error) => powers(&scientific(error, 1)),
         }
     }
@@ -103,6 +104,12 @@ impl Report {
     }
 }
 
+/// "0.19", "4.2", "690".
+fn two_digits(error: f64) -> String {
+    let decimals = (1.0 - error.log10().floor()).max(0.0) as usize;
+    format!("{error:.decimals$}")
+}
+
 /// The name of a kind, as a reader knows it.
 pub fn kind_name(kind: &str) -> &str {
     match kind {
@@ -151,6 +158,13 @@ mod tests {
         assert!(report(&["identity", "torch", "wrong-variant"]).lacks().unwrap().contains("only one kind"));
         assert!(report(&["identity", "limit"]).lacks().unwrap().contains("wrong variant"));
         assert_eq!(report(&["identity", "limit", "wrong-variant"]).lacks(), None);
+    }
+
+    #[test]
+    fn errors_are_written_as_a_reader_would() {
+        let worst = |error| check("wrong-variant", error, 1e-12).worst();
+        assert_eq!([worst(0.188), worst(4.21), worst(692.0), worst(0.0012)], ["0.19", "4.2", "692", "0.0012"]);
+        assert_eq!(worst(12_345.0), "1.2 × 10<sup>4</sup>");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Item {
 pub struct Doc {
     /// The first sentence.
     pub summary: String,
+    /// The section `# Formula`, without the slug.
+    pub formula: String,
     /// The section `# Source`.
     pub source: String,
 }
@@ -151,12 +153,16 @@ fn doc(above: &[&str], slug: &str) -> Option<Doc> {
         .map(str::trim)
         .collect();
     let doc: Vec<&str> = doc.into_iter().rev().collect();
-    doc.iter().any(|line| line.ends_with(&format!("(slug `{slug}`)"))).then(|| Doc {
+    let section = |title: &str| {
+        let after = doc.iter().skip_while(|line| **line != title).skip(1);
+        after.take_while(|line| !line.starts_with("# ")).copied().collect::<Vec<_>>().join(" ")
+    };
+    let formula = section("# Formula");
+    let formula = formula.strip_suffix(&format!("(slug `{slug}`)"))?;
+    Some(Doc {
         summary: doc.iter().take_while(|line| !line.is_empty()).copied().collect::<Vec<_>>().join(" "),
-        source: {
-            let after = doc.iter().skip_while(|line| **line != "# Source").skip(1);
-            after.take_while(|line| !line.starts_with("# ")).copied().collect::<Vec<_>>().join(" ")
-        },
+        formula: formula.trim().to_owned(),
+        source: section("# Source"),
     })
 }
 
@@ -186,7 +192,10 @@ mod tests {
         let sources = sources(&Problems::default());
         let item = sources.item("twice").unwrap();
         assert_eq!((item.code.as_str(), item.place.line), ("fn twice() {\n    2\n}", 9));
-        assert_eq!(item.equation, Some(Doc { summary: "Twice x.".into(), source: "Anon 1900".into() }));
+        assert_eq!(
+            item.equation,
+            Some(Doc { summary: "Twice x.".into(), formula: "2x".into(), source: "Anon 1900".into() })
+        );
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! The layers of the networks, drawn as PyTorch draws them and named as PyTorch names them.
+
+use tch::Tensor;
+
+use super::schedule::length;
+use super::weights::Parameters;
+
+/// PyTorch draws a layer's weight and bias from U(−1/√n, 1/√n), n the number of inputs that one output sees.
+fn bound(inputs: i64) -> f64 {
+    1.0 / (inputs as f64).sqrt()
+}
+
+/// y = x Wᵀ + b.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// `NAME.weight` and `NAME.bias`.
+    pub fn new(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
+        let (inputs, outputs) = (length(inputs), length(outputs));
+        Self {
+            weight: parameters.uniform(format!("{name}.weight"), &[outputs, inputs], bound(inputs)),
+            bias: parameters.uniform(format!("{name}.bias"), &[outputs], bound(inputs)),
+        }
+    }
+
+    /// x of shape (…, inputs).
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// A table with a row for each index.
+#[derive(Debug)]
+pub struct Embedding {
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// `NAME.weight`.
+    pub fn new(parameters: &mut Parameters, name: &str, rows: usize, width: usize) -> Self {
+        Self { weight: parameters.normal(format!("{name}.weight"), &[length(rows), length(width)]) }
+    }
+
+    /// The rows of N indices.
+    pub fn forward(&self, index: &Tensor) -> Tensor {
+        Tensor::embedding(&self.weight, index, -1, false, false)
+    }
+}
+
+/// A convolution.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    stride: i64,
+    padding: i64,
+}
+
+impl Conv {
+    /// `NAME.weight` and `NAME.bias`; the picture is padded so that with stride 1 it keeps its size (odd kernels).
+    pub fn new(parameters: &mut Parameters, name: &str, channels: [usize; 2], kernel: i64, stride: i64) -> Self {
+        let [inputs, outputs] = channels.map(length);
+        let bound = bound(inputs * kernel * kernel);
+        Self {
+            weight: parameters.uniform(format!("{name}.weight"), &[outputs, inputs, kernel, kernel], bound),
+            bias: parameters.uniform(format!("{name}.bias"), &[outputs], bound),
+            stride,
+            padding: kernel / 2,
+        }
+    }
+
+    /// x of shape (N, inputs, height, width).
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
+    }
+}
+
+/// A 2×2 transposed convolution of stride 2: doubles height and width.
+#[derive(Debug)]
+pub struct UpConv {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl UpConv {
+    /// `NAME.weight` and `NAME.bias`.
+    pub fn new(parameters: &mut Parameters, name: &str, channels: [usize; 2]) -> Self {
+        let [inputs, outputs] = channels.map(length);
+        // PyTorch counts the fan-in of a transposed convolution along the second dimension, that of the outputs.
+        let bound = bound(outputs * 4);
+        Self {
+            weight: parameters.uniform(format!("{name}.weight"), &[inputs, outputs, 2, 2], bound),
+            bias: parameters.uniform(format!("{name}.bias"), &[outputs], bound),
+        }
+    }
+
+    /// x of shape (N, inputs, height, width).
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.conv_transpose2d(&self.weight, Some(&self.bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
+    }
+}
+
+/// Each sample's channels in 8 groups, each brought to mean 0 and variance 1, then scaled and moved.
+#[derive(Debug)]
+pub struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl GroupNorm {
+    /// The number of groups.
+    pub const GROUPS: i64 = 8;
+
+    /// `NAME.weight` and `NAME.bias`.
+    pub fn new(parameters: &mut Parameters, name: &str, channels: usize) -> Self {
+        Self {
+            weight: parameters.constant(format!("{name}.weight"), &[length(channels)], 1.0),
+            bias: parameters.constant(format!("{name}.bias"), &[length(channels)], 0.0),
+        }
+    }
+
+    /// x of shape (N, channels, …).
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.group_norm(Self::GROUPS, Some(&self.weight), Some(&self.bias), 1e-5, true)
+    }
+}

@@ -1,0 +1,209 @@
+//! The parameters of a network by name, and the files that they live in.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::{in_file, lengths};
+use crate::error::{Error, Result};
+use crate::paper::CLIP_EPSILON;
+
+/// The parameters θ of a network, in the order in which they were made, by the names that PyTorch would give them.
+#[derive(Debug)]
+pub struct Parameters {
+    named: Vec<(String, Tensor)>,
+    device: Device,
+    kind: Kind,
+}
+
+impl Parameters {
+    /// None yet.
+    pub fn new(device: Device, kind: Kind) -> Self {
+        Self { named: Vec::new(), device, kind }
+    }
+
+    /// A new parameter, drawn from U(−`bound`, `bound`).
+    pub(super) fn uniform(&mut self, name: String, shape: &[i64], bound: f64) -> Tensor {
+        let mut tensor = Tensor::zeros(shape, (self.kind, self.device));
+        let _ = tensor.uniform_(-bound, bound);
+        self.add(name, tensor)
+    }
+
+    /// A new parameter, drawn from N(0, 1).
+    pub(super) fn normal(&mut self, name: String, shape: &[i64]) -> Tensor {
+        let tensor = Tensor::randn(shape, (self.kind, self.device));
+        self.add(name, tensor)
+    }
+
+    /// A new parameter, all of whose numbers are `value`.
+    pub(super) fn constant(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
+        let tensor = Tensor::full(shape, value, (self.kind, self.device));
+        self.add(name, tensor)
+    }
+
+    fn add(&mut self, name: String, tensor: Tensor) -> Tensor {
+        let tensor = tensor.set_requires_grad(true);
+        self.named.push((name, tensor.shallow_clone()));
+        tensor
+    }
+
+    /// All of them.
+    pub fn named(&self) -> &[(String, Tensor)] {
+        &self.named
+    }
+
+    /// Only the tensors.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        self.named.iter().map(|(_, tensor)| tensor.shallow_clone()).collect()
+    }
+
+    /// How many numbers θ has.
+    pub fn count(&self) -> usize {
+        self.named.iter().map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// Where they are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What kind of number they are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Writes them to a `.safetensors` file, as they are or rounded to another kind (`Kind::Half` for half the size).
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written; the old file is then still there
+    pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
+        let rounded: Vec<_> = self.named.iter().map(|(name, tensor)| (name, tensor.detach().to_kind(kind))).collect();
+        write_tensors(path, &rounded)
+    }
+
+    /// Takes over the values in a `.safetensors` file. Where that fails, nothing has changed.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be read, and where a tensor in it is missing, too much or of another shape
+    pub fn load(&mut self, path: &Path) -> Result<()> {
+        let found = read_tensors(path)?;
+        self.assign(&found).map_err(|error| in_file(path, error))
+    }
+
+    /// Takes over the values of named tensors, each of which must be there, and no other.
+    ///
+    /// # Errors
+    /// [`Error::NamedArray`] and [`Error::UnknownArray`]
+    pub fn assign(&mut self, found: &[(String, Tensor)]) -> Result<()> {
+        if let Some((name, _)) = found.iter().find(|(name, _)| !self.named.iter().any(|(mine, _)| mine == name)) {
+            return Err(Error::UnknownArray { name: name.clone() });
+        }
+        let pairs = self.named.iter_mut().map(|(name, tensor)| {
+            let expected = lengths(&tensor.size());
+            match found.iter().find(|(other, _)| other == name) {
+                Some((_, value)) if value.size() == tensor.size() => Ok((tensor, value)),
+                other => {
+                    let got = other.map(|(_, value)| lengths(&value.size()));
+                    Err(Error::NamedArray { name: name.clone(), expected, got })
+                }
+            }
+        });
+        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        no_grad(|| pairs.into_iter().for_each(|(tensor, value)| tensor.copy_(value)));
+        Ok(())
+    }
+}
+
+/// All tensors of a `.safetensors` file, sorted by name.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read or is not such a file
+pub fn read_tensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    let mut tensors = Tensor::read_safetensors(path).map_err(|error| in_file(path, error))?;
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}
+
+/// Writes a `.safetensors` file under a temporary name, and renames it when it is complete.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be written; the old file is then still there
+pub fn write_tensors<S: AsRef<str>>(path: &Path, tensors: &[(S, Tensor)]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let on_cpu: Vec<_> =
+        tensors.iter().map(|(name, tensor)| (name.as_ref(), tensor.to_device(Device::Cpu).contiguous())).collect();
+    let write = || -> std::result::Result<(), tch::TchError> {
+        Tensor::write_safetensors(&on_cpu, &part)?;
+        File::open(&part)?.sync_all()?;
+        Ok(fs::rename(&part, path)?)
+    };
+    write().map_err(|error| {
+        // The half-written file is of no use, and what went wrong with it matters more than whether it can be removed.
+        let _ = fs::remove_file(&part);
+        in_file(path, error)
+    })
+}
+
+/// A moving average of the parameters: θ̄ ← μ θ̄ + (1 − μ) θ.
+#[derive(Debug)]
+pub struct Average {
+    decay: f64,
+    named: Vec<(String, Tensor)>,
+}
+
+impl Average {
+    /// An average that begins at the present parameters.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] unless 0 ≤ `decay` (μ) < 1
+    pub fn new(parameters: &Parameters, decay: f64) -> Result<Self> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(Error::OutOfRange {
+                name: "the decay of the average",
+                expected: "0 or above, below 1",
+                got: decay,
+            });
+        }
+        let named = parameters.named.iter().map(|(name, tensor)| (name.clone(), tensor.detach().copy())).collect();
+        Ok(Self { decay, named })
+    }
+
+    /// Moves on towards the present parameters.
+    pub fn update(&mut self, parameters: &Parameters) {
+        no_grad(|| {
+            for ((_, average), (_, tensor)) in self.named.iter_mut().zip(&parameters.named) {
+                let _ = average.lerp_(tensor, 1.0 - self.decay);
+            }
+        });
+    }
+
+    /// θ̄ by name.
+    pub fn named(&self) -> &[(String, Tensor)] {
+        &self.named
+    }
+}
+
+/// Scales all gradients down so that their norm together is at most `max_norm`; the norm before that, still on the device.
+///
+/// Source: Pascanu, Mikolov, Bengio 2013, algorithm 1; what is added to the norm is PyTorch's.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0; [`Error::Empty`] where nothing has a gradient
+pub fn clip_grad_norm(parameters: &Parameters, max_norm: f64) -> Result<Tensor> {
+    if !(max_norm.is_finite() && max_norm > 0.0) {
+        return Err(Error::OutOfRange { name: "max_norm", expected: "a finite number above 0", got: max_norm });
+    }
+    let mut gradients: Vec<_> =
+        parameters.named.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined).collect();
+    if gradients.is_empty() {
+        return Err(Error::Empty { name: "the gradient" });
+    }
+    let norms: Vec<_> = gradients.iter().map(Tensor::norm).collect();
+    let norm = Tensor::stack(&norms, 0).norm();
+    let scale = ((&norm + CLIP_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
+    no_grad(|| gradients.iter_mut().for_each(|gradient| *gradient *= &scale));
+    Ok(norm)
+}

@@ -1,0 +1,532 @@
+//! The networks in libtorch: against PyTorch, against the network by hand, and what they make of wrong input.
+
+mod support;
+
+use std::path::Path;
+
+use literate_diffusion::mlp::{self, AdamSettings};
+use literate_diffusion::torch::adam::Adam;
+use literate_diffusion::torch::mlp::MlpDiffusion;
+use literate_diffusion::torch::tch::{Device, Kind, Tensor, manual_seed, no_grad};
+use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig, TimeChannelNet};
+use literate_diffusion::torch::weights::{Average, Parameters, clip_grad_norm, read_tensors, write_tensors};
+use literate_diffusion::torch::{device, parse_device};
+use literate_diffusion::{Error, Schedule, paper};
+use ndarray::{Array1, Array2, ArrayD};
+use ndarray_rand::rand::SeedableRng;
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use support::strategies::array;
+use support::torch::{devices, numbers, tensor};
+use support::{check, distance_of_numbers, larger};
+
+const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+fn residual(config: ResidualUnetConfig, kind: Kind) -> ResidualUnet {
+    ResidualUnet::new(config, Device::Cpu, kind).unwrap()
+}
+
+/// The largest |a − b|.
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+/// What PyTorch gave, for the same weights and inputs; tests/fixtures/networks.py made it.
+mod pytorch {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Fixture {
+        parameters: usize,
+        names: Vec<String>,
+        shape: Vec<i64>,
+        index: Vec<i64>,
+        output: Vec<f64>,
+    }
+
+    fn fixture(name: &str) -> Fixture {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/networks.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut all: std::collections::HashMap<String, Fixture> = serde_json::from_str(&text).unwrap();
+        all.remove(name).unwrap()
+    }
+
+    /// scale · sin(0.7 k + ordinal).
+    fn waves(size: &[i64], ordinal: usize, scale: f64) -> Tensor {
+        let k = Tensor::arange(size.iter().product::<i64>(), F64);
+        ((k * 0.7 + ordinal as f64).sin() * scale).reshape(size)
+    }
+
+    fn check_network(name: &str, mut net: impl ImageNetwork) {
+        let fixture = fixture(name);
+        fill(&fixture, net.parameters_mut());
+        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index)).unwrap();
+        compare(&fixture, &y);
+    }
+
+    fn fill(fixture: &Fixture, parameters: &mut Parameters) {
+        let mut names: Vec<_> = parameters.named().iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        assert_eq!(names, fixture.names);
+        assert_eq!(parameters.count(), fixture.parameters);
+        let shape_of = |name: &String| parameters.named().iter().find(|(other, _)| other == name).unwrap().1.size();
+        let values: Vec<_> =
+            names.iter().enumerate().map(|(i, name)| (name.clone(), waves(&shape_of(name), i, 0.2))).collect();
+        parameters.assign(&values).unwrap();
+    }
+
+    fn compare(fixture: &Fixture, y: &Tensor) {
+        let got = numbers(y);
+        assert_eq!(got.len(), fixture.output.len());
+        for (got, &want) in got.into_iter().zip(&fixture.output) {
+            // The angles of the sines and cosines of t are in f32 on both sides, up to 1000: the same to the last bit.
+            assert!(distance_of_numbers(got, want, 1e-3) < 1e-9, "got {got}, want {want}");
+        }
+    }
+
+    #[test]
+    fn mlp() {
+        let fixture = fixture("mlp");
+        let mut net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 100, Device::Cpu, Kind::Double).unwrap();
+        fill(&fixture, net.parameters_mut());
+        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index));
+        compare(&fixture, &y);
+    }
+
+    #[test]
+    fn time_channel() {
+        check_network("time_channel", TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap());
+    }
+
+    #[test]
+    fn plain() {
+        check_network("plain", PlainUnet::new(1, Device::Cpu, Kind::Double));
+        check_network("plain_colour", PlainUnet::new(3, Device::Cpu, Kind::Double));
+    }
+
+    #[test]
+    fn residual() {
+        check_network("residual", super::residual(ResidualUnetConfig::plain(1), Kind::Double));
+        check_network("residual_colour", super::residual(ResidualUnetConfig::plain(3), Kind::Double));
+        let small = ResidualUnetConfig { widths: vec![32, 64, 128], ..ResidualUnetConfig::plain(1) };
+        check_network("residual_small", super::residual(small, Kind::Double));
+    }
+}
+
+mod options {
+    use super::*;
+
+    fn small() -> ResidualUnetConfig {
+        ResidualUnetConfig { widths: vec![8, 16], ..ResidualUnetConfig::plain(1) }
+    }
+
+    /// A network with every option, and pictures for it.
+    fn with_all() -> (ResidualUnet, Tensor, Tensor) {
+        manual_seed(7);
+        let config = ResidualUnetConfig { classes: 10, attention: true, dropout: 0.5, ..small() };
+        let index = Tensor::from_slice(&[0_i64, 500, 999]);
+        (residual(config, Kind::Float), Tensor::randn([3, 1, 4, 4], (Kind::Float, Device::Cpu)), index)
+    }
+
+    #[test]
+    fn the_class_matters_and_no_class_is_the_null_class() {
+        let (net, x, index) = with_all();
+        let of_class = |class: i64| net.forward_t(&x, &index, Some(&index.full_like(class)), false).unwrap();
+        assert!(largest_difference(&of_class(0), &of_class(1)) > 1e-4);
+        assert_eq!(net.forward(&x, &index).unwrap(), of_class(10));
+    }
+
+    #[test]
+    fn dropout_is_for_training_alone() {
+        let (net, x, index) = with_all();
+        let run = |train: bool| net.forward_t(&x, &index, None, train).unwrap();
+        assert_eq!(run(false), run(false));
+        assert!(largest_difference(&run(true), &run(true)) > 1e-4);
+    }
+
+    /// Where attention adds nothing (its last convolution is 0) the network is the one without.
+    #[test]
+    fn attention_is_around_a_shortcut() {
+        manual_seed(3);
+        let plain = residual(small(), Kind::Double);
+        let mut attending = residual(ResidualUnetConfig { attention: true, ..small() }, Kind::Double);
+        let mut values = plain.parameters().named().iter().map(|(n, t)| (n.clone(), t.detach())).collect::<Vec<_>>();
+        for (name, tensor) in attending.parameters().named().iter().filter(|(name, _)| name.starts_with("attention")) {
+            let keep = if name.starts_with("attention.out") { 0.0 } else { 1.0 };
+            values.push((name.clone(), tensor.detach() * keep));
+        }
+        attending.parameters_mut().assign(&values).unwrap();
+        let (x, index) = (Tensor::randn([2, 1, 4, 4], F64), Tensor::from_slice(&[3_i64, 4]));
+        assert_eq!(plain.forward(&x, &index).unwrap(), attending.forward(&x, &index).unwrap());
+    }
+
+    /// Weights and biases are drawn from U(−1/√n, 1/√n), which has variance 1/(3n).
+    #[test]
+    fn drawn_as_pytorch_draws() {
+        manual_seed(1);
+        let net = residual(ResidualUnetConfig::plain(1), Kind::Double);
+        let inputs = [("bottleneck.conv1.weight", 256.0 * 9.0), ("up_convs.0.weight", 128.0 * 4.0)];
+        for (name, inputs) in inputs {
+            let (_, weight) = net.parameters().named().iter().find(|(other, _)| other == name).unwrap();
+            let ratio = weight.square().mean(Kind::Double).double_value(&[]) * 3.0 * inputs;
+            // x² of a uniform x has a relative spread of 0.9; there are 131,072 of them or more.
+            assert!((ratio - 1.0).abs() < 6.5 * 0.9 / 131_072_f64.sqrt(), "{name}: {ratio}");
+            assert!(weight.abs().max().double_value(&[]) <= 1.0 / inputs.sqrt());
+        }
+    }
+
+    #[test]
+    fn bad_input() {
+        let bad = |config: ResidualUnetConfig| ResidualUnet::new(config, Device::Cpu, Kind::Float).unwrap_err();
+        assert!(matches!(bad(ResidualUnetConfig { channels: 0, ..small() }), Error::OutOfRange { .. }));
+        assert_eq!(bad(ResidualUnetConfig { widths: vec![], ..small() }), Error::Empty { name: "widths" });
+        assert!(matches!(bad(ResidualUnetConfig { widths: vec![8, 12], ..small() }), Error::OutOfRange { .. }));
+        assert!(matches!(bad(ResidualUnetConfig { dropout: 1.0, ..small() }), Error::OutOfRange { .. }));
+        let net = residual(small(), Kind::Float);
+        let run = |size: &[i64], index: &[i64]| {
+            net.forward(&Tensor::zeros(size, (Kind::Float, Device::Cpu)), &Tensor::from_slice(index)).unwrap_err()
+        };
+        assert!(matches!(run(&[1, 1, 3, 4], &[0]), Error::OutOfRange { .. }));
+        assert!(matches!(run(&[1, 3, 4, 4], &[0]), Error::ShapeMismatch { name: "x", .. }));
+        assert!(matches!(run(&[4, 4], &[0]), Error::ShapeMismatch { name: "x", .. }));
+        assert!(matches!(run(&[2, 1, 4, 4], &[0]), Error::ShapeMismatch { name: "index", .. }));
+        let class = Tensor::from_slice(&[0_i64]);
+        let x = Tensor::zeros([1, 1, 4, 4], (Kind::Float, Device::Cpu));
+        assert!(matches!(net.forward_t(&x, &class, Some(&class), false), Err(Error::OutOfRange { .. })));
+    }
+}
+
+mod files {
+    use super::*;
+
+    fn small() -> ResidualUnet {
+        residual(ResidualUnetConfig { widths: vec![8, 16], ..ResidualUnetConfig::plain(1) }, Kind::Float)
+    }
+
+    #[test]
+    fn round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let (net, mut other) = (small(), small());
+        net.parameters().save(&path, Kind::Float).unwrap();
+        other.parameters_mut().load(&path).unwrap();
+        for ((name, a), (_, b)) in net.parameters().named().iter().zip(other.parameters().named()) {
+            assert_eq!(a, b, "{name}");
+        }
+        // In half precision, each number is off by 2⁻¹¹ of itself at most.
+        net.parameters().save(&path, Kind::Half).unwrap();
+        other.parameters_mut().load(&path).unwrap();
+        for ((name, a), (_, b)) in net.parameters().named().iter().zip(other.parameters().named()) {
+            let off = (a - b).abs() - (a.abs() * 2_f64.powi(-11) + 1e-7);
+            assert!(off.max().double_value(&[]) <= 0.0, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left over");
+    }
+
+    #[test]
+    fn bad_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let mut net = small();
+        let before = net.parameters().tensors().iter().map(Tensor::copy).collect::<Vec<_>>();
+        let message = |net: &mut ResidualUnet| net.parameters_mut().load(&path).unwrap_err().to_string();
+        assert!(message(&mut net).contains("No such file"), "no file");
+
+        let mut tensors: Vec<_> = net.parameters().named().iter().map(|(n, t)| (n.clone(), t.detach() + 1.0)).collect();
+        let (name, _) = tensors.remove(3);
+        write_tensors(&path, &tensors).unwrap();
+        assert!(message(&mut net).contains(&format!("{name:?} should have shape [8], but there is none")));
+
+        tensors.push((name.clone(), Tensor::zeros([5], (Kind::Float, Device::Cpu))));
+        write_tensors(&path, &tensors).unwrap();
+        assert!(message(&mut net).contains(&format!("{name:?} should have shape [8], but has [5]")));
+
+        tensors.push(("lm_head.weight".into(), Tensor::zeros([5], (Kind::Float, Device::Cpu))));
+        write_tensors(&path, &tensors).unwrap();
+        assert!(message(&mut net).contains("\"lm_head.weight\" belongs to another network"));
+
+        let bytes = std::fs::read(&path).unwrap();
+        for length in [0, 7, 8, 100, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(message(&mut net).starts_with(&path.display().to_string()), "{length} bytes of it");
+        }
+        for (before, after) in before.iter().zip(net.parameters().tensors()) {
+            assert_eq!(*before, after, "a failed load has changed the network");
+        }
+        assert!(write_tensors(&folder.path().join("no/such/folder.safetensors"), &tensors).is_err());
+        assert!(read_tensors(folder.path()).is_err());
+    }
+}
+
+/// A network by hand and its twin with the same weights, points, times and noise, all in `f64`.
+struct Pair {
+    by_hand: mlp::MlpDiffusion<f64>,
+    twin: MlpDiffusion,
+    x: Array2<f64>,
+    times: Vec<usize>,
+    eps: Array2<f64>,
+}
+
+fn pair((seed, x, eps, times): (u64, Array1<f64>, Array1<f64>, Vec<usize>), device: Device) -> Pair {
+    let by_hand = mlp::MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+    let mut twin = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, device, Kind::Double).unwrap();
+    twin.parameters_mut().assign(&named(&by_hand)).unwrap();
+    let points = |array: Array1<f64>| array.into_shape_with_order((4, 2)).unwrap();
+    Pair { by_hand, twin, x: points(x), times, eps: points(eps) }
+}
+
+/// The parameters of the network by hand as tensors.
+fn named(net: &mlp::MlpDiffusion<f64>) -> Vec<(String, Tensor)> {
+    let as_tensor = |array: ndarray::ArrayViewD<f64>| {
+        let size: Vec<i64> = array.shape().iter().map(|&length| length as i64).collect();
+        Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).reshape(size)
+    };
+    net.tensors().into_iter().map(|(name, array)| (name, as_tensor(array))).collect()
+}
+
+fn pairs() -> impl Strategy<Value = (u64, Array1<f64>, Array1<f64>, Vec<usize>)> {
+    (any::<u64>(), array(8), array(8), prop::collection::vec(1..=10_usize, 4))
+}
+
+impl Pair {
+    fn twin_output(&self, device: Device) -> Tensor {
+        let index = Schedule::linear(10, 0.1, 0.2).unwrap();
+        let index = support::torch::twin(&index).at(&self.times).unwrap().index().to_device(device);
+        self.twin.forward(&tensor(&self.x, Kind::Double, device), &index)
+    }
+}
+
+/// The worst difference of two lists, relative to the largest number in the second.
+fn relative(got: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(1e-300_f64, |most, x| most.max(x.abs()));
+    got.iter().zip(want).map(|(got, want)| (got - want).abs() / scale).fold(0.0, larger)
+}
+
+mod mlp_forward {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1e-12, "sums of 128 products in another order, four layers deep").property(
+            pairs(),
+            |case| {
+                let errors = devices().into_iter().map(|device| {
+                    let pair = pair(case.clone(), device);
+                    let want = pair.by_hand.forward(&pair.x, &pair.times).unwrap();
+                    relative(&numbers(&pair.twin_output(device)), &want.iter().copied().collect::<Vec<_>>())
+                });
+                errors.fold(0.0, larger)
+            },
+        );
+    }
+}
+
+mod mlp_backward {
+    use super::*;
+
+    /// Autograd against the backward pass by hand, for every parameter.
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1e-10, "sums of 128 products in another order, eight layers deep").property(
+            pairs(),
+            |case| {
+                let errors = devices().into_iter().map(|device| {
+                    let pair = pair(case.clone(), device);
+                    let there = mlp::mlp_forward(&pair.by_hand, &pair.x, &pair.times).unwrap();
+                    let (_, delta) = mlp::loss_gradient(&there.eps_theta, &pair.eps).unwrap();
+                    let gradient = mlp::mlp_backward(&pair.by_hand, &there, &pair.times, &delta).unwrap();
+                    let eps = tensor(&pair.eps, Kind::Double, device);
+                    (pair.twin_output(device) - eps).square().mean(Kind::Double).backward();
+                    let of_each = pair.twin.parameters().tensors().into_iter().zip(named(&gradient));
+                    of_each.map(|(got, (_, want))| relative(&numbers(&got.grad()), &numbers(&want))).fold(0.0, larger)
+                });
+                errors.fold(0.0, larger)
+            },
+        );
+    }
+}
+
+/// One parameter that is `theta`, with a gradient of `gradient`.
+fn parameter(theta: &Array1<f64>, gradient: &Array1<f64>) -> MlpDiffusion {
+    let mut net = MlpDiffusion::new(&[1, theta.len(), 1], 1, Device::Cpu, Kind::Double).unwrap();
+    let values: Vec<_> = net.parameters().named().iter().map(|(n, t)| (n.clone(), t.zeros_like())).collect();
+    let of = |array: &Array1<f64>| Tensor::from_slice(&array.to_vec()).unsqueeze(0);
+    let with_theta =
+        values.into_iter().map(|(n, t)| if n == "step_embeddings.0.weight" { (n, of(theta)) } else { (n, t) });
+    net.parameters_mut().assign(&with_theta.collect::<Vec<_>>()).unwrap();
+    set_gradient(&net, gradient);
+    net
+}
+
+fn the_parameter(net: &MlpDiffusion) -> Tensor {
+    net.parameters().named().iter().find(|(name, _)| name == "step_embeddings.0.weight").unwrap().1.shallow_clone()
+}
+
+fn set_gradient(net: &MlpDiffusion, gradient: &Array1<f64>) {
+    (the_parameter(net) * Tensor::from_slice(&gradient.to_vec()).unsqueeze(0)).sum(Kind::Double).backward();
+}
+
+mod adam_step {
+    use super::*;
+
+    /// Five steps with other gradients, of sizes that differ widely.
+    #[test]
+    fn torch() {
+        let case = (array(6), prop::collection::vec((array(6), -6..3), 5));
+        let settings = AdamSettings::kingma_ba(0.01).unwrap();
+        check!(Torch).bound(1e-12, "five steps of a dozen roundings").property(case, |(mut theta, gradients)| {
+            let net = parameter(&theta, &Array1::zeros(6));
+            let AdamSettings { lr, beta_1, beta_2, epsilon } = settings;
+            let mut adam = Adam::new(net.parameters(), lr, beta_1, beta_2, epsilon).unwrap();
+            let (mut m, mut v) = (Array1::zeros(6), Array1::zeros(6));
+            for (k, (gradient, power)) in (1..).zip(gradients) {
+                let gradient = gradient * 10_f64.powi(power);
+                mlp::adam_step(&mut theta, &gradient, &mut m, &mut v, k, settings).unwrap();
+                set_gradient(&net, &gradient);
+                adam.step(net.parameters());
+            }
+            relative(&numbers(&the_parameter(&net)), &theta.to_vec())
+        });
+    }
+
+    /// Saved after two steps and loaded into another optimiser, it goes on as if nothing had happened.
+    #[test]
+    fn resumes_bit_for_bit() {
+        let gradients = [[1.0, -2.0], [0.5, 0.1], [-3.0, 1e-3]].map(|g| Array1::from(g.to_vec()));
+        let theta = Array1::from(vec![1.0, 2.0]);
+        let net = parameter(&theta, &Array1::zeros(2));
+        let new = |net: &MlpDiffusion| Adam::new(net.parameters(), 0.1, 0.9, 0.999, 1e-8).unwrap();
+        let mut adam = new(&net);
+        let mut other = None;
+        for (k, gradient) in gradients.iter().enumerate() {
+            if k == 2 {
+                let copy = parameter(&Array1::from(numbers(&the_parameter(&net))), gradient);
+                let mut resumed = new(&copy);
+                resumed.load(copy.parameters(), &adam.state(net.parameters()), adam.steps()).unwrap();
+                resumed.step(copy.parameters());
+                other = Some(copy);
+            }
+            set_gradient(&net, gradient);
+            adam.step(net.parameters());
+        }
+        assert_eq!(the_parameter(&net), the_parameter(&other.unwrap()));
+    }
+
+    #[test]
+    fn bad_input() {
+        let net = parameter(&Array1::zeros(2), &Array1::zeros(2));
+        for (lr, beta_1, beta_2, epsilon) in [
+            (0.0, 0.9, 0.999, 1e-8),
+            (f64::NAN, 0.9, 0.999, 1e-8),
+            (0.1, 1.0, 0.999, 1e-8),
+            (0.1, 0.9, -0.1, 1e-8),
+            (0.1, 0.9, 0.999, 0.0),
+        ] {
+            assert!(matches!(Adam::new(net.parameters(), lr, beta_1, beta_2, epsilon), Err(Error::OutOfRange { .. })));
+        }
+        let mut adam = Adam::new(net.parameters(), 0.1, 0.9, 0.999, 1e-8).unwrap();
+        let mut state = adam.state(net.parameters());
+        state.pop();
+        assert!(matches!(adam.load(net.parameters(), &state, 3), Err(Error::NamedArray { got: None, .. })));
+        assert_eq!(adam.steps(), 0);
+    }
+}
+
+mod ema_update {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        let case = (array(4), prop::collection::vec(array(4), 1..5), 0.0..0.9999);
+        check!(Torch).bound(1e-14, "a handful of roundings").property(case, |(theta, path, decay)| {
+            let mut want = theta.clone();
+            let mut net = parameter(&theta, &theta);
+            let mut average = Average::new(net.parameters(), decay).unwrap();
+            for theta in path {
+                mlp::ema_update(&mut want, &theta, decay).unwrap();
+                let values = net.parameters().named().iter().map(|(name, tensor)| {
+                    let new = Tensor::from_slice(&theta.to_vec()).unsqueeze(0);
+                    (name.clone(), if name == "step_embeddings.0.weight" { new } else { tensor.detach() })
+                });
+                let values: Vec<_> = values.collect();
+                net.parameters_mut().assign(&values).unwrap();
+                average.update(net.parameters());
+            }
+            let (_, got) = average.named().iter().find(|(name, _)| name == "step_embeddings.0.weight").unwrap();
+            relative(&numbers(got), &want.to_vec())
+        });
+    }
+
+    #[test]
+    fn bad_input() {
+        let net = parameter(&Array1::zeros(2), &Array1::zeros(2));
+        for decay in [-0.1, 1.0, f64::NAN] {
+            assert!(matches!(Average::new(net.parameters(), decay), Err(Error::OutOfRange { .. })));
+        }
+    }
+}
+
+mod clip_grad_norm {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        let case = (array(5), 1e-3..1e3);
+        check!(Torch).bound(1e-13, "a norm and a product").property(case, |(gradient, max_norm)| {
+            let net = parameter(&Array1::zeros(5), &gradient);
+            let norm = super::clip_grad_norm(net.parameters(), max_norm).unwrap();
+            let mut want: ArrayD<f64> = gradient.into_dyn();
+            let want_norm = mlp::clip_grad_norm(&mut [want.view_mut()], max_norm).unwrap();
+            let off = relative(&numbers(&the_parameter(&net).grad()), &want.iter().copied().collect::<Vec<_>>());
+            off.max(distance_of_numbers(norm.double_value(&[]), want_norm, 1e-12))
+        });
+    }
+
+    #[test]
+    fn bad_input() {
+        let net = MlpDiffusion::new(&[1, 1, 1], 1, Device::Cpu, Kind::Float).unwrap();
+        assert_eq!(super::clip_grad_norm(net.parameters(), 1.0).unwrap_err(), Error::Empty { name: "the gradient" });
+        assert!(matches!(super::clip_grad_norm(net.parameters(), 0.0), Err(Error::OutOfRange { .. })));
+    }
+}
+
+mod devices {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(parse_device("cpu").unwrap(), Device::Cpu);
+        for wrong in ["", "gpu", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:1:2", "mps"] {
+            let message = parse_device(wrong).unwrap_err().to_string();
+            assert!(message.contains("it must be cpu, cuda, cuda:N"), "{wrong:?}: {message}");
+        }
+        assert!(parse_device("cuda:99").is_err());
+        assert!(parse_device(&format!("cuda:{}", u64::MAX)).is_err());
+    }
+
+    #[test]
+    fn what_is_there() {
+        let (there, auto) = (parse_device("cuda"), parse_device("auto").unwrap());
+        println!("CUDA is linked: {}; it is there: {}", device::cuda_is_linked(), there.is_ok());
+        match there {
+            Ok(device) => assert_eq!(device, auto),
+            Err(error) => {
+                assert_eq!(auto, Device::Cpu);
+                let reason = if device::cuda_is_linked() { "no working NVIDIA driver" } else { "xtask setup --cuda" };
+                assert!(error.to_string().contains(reason), "{error}");
+            }
+        }
+    }
+
+    /// A network runs where its parameters are.
+    #[test]
+    fn a_network_runs_on_each() {
+        for device in super::devices() {
+            let net = PlainUnet::new(1, device, Kind::Float);
+            let (x, index) =
+                (Tensor::zeros([1, 1, 4, 4], (Kind::Float, device)), Tensor::zeros([1], (Kind::Int64, device)));
+            assert_eq!(no_grad(|| net.forward(&x, &index)).unwrap().device(), device);
+        }
+    }
+}

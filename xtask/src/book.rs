@@ -1,0 +1,197 @@
+//! `cargo xtask book`: the book, with its checks run first where their reports are out of date.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+use crate::project::{self, Project};
+use crate::registry::{Registry, rust_files};
+
+/// Browsers that can be run without a window, the first that is there.
+const BROWSER_PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
+/// Build the book into target/book; the checks are run first where their reports are older than the sources
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// First copy the figures and numbers that the chapters use from target/figures (see `cargo xtask figures`)
+    #[arg(long)]
+    figures: bool,
+    /// Show it in the browser afterwards
+    #[arg(long)]
+    open: bool,
+    /// Serve it on this machine afterwards, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+    /// The port of --serve
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Also test the press itself (what CI runs)
+    #[arg(long)]
+    check: bool,
+    /// Also open every page in a headless browser: no errors, nothing wider than a phone
+    #[arg(long)]
+    browser: bool,
+}
+
+pub fn run(project: &Project, args: &Args) -> Result<()> {
+    if args.figures {
+        copy_figures(project)?;
+    }
+    refresh_reports(project)?;
+    if args.check {
+        project::run(&mut project.cargo(&["test", "--quiet", "--package", "book-press"]))?;
+    }
+    let checks = project.checks();
+    let mut build = press(project, &["build", "--checks"]);
+    build.arg(&checks).arg("--out").arg(project.target.join("book"));
+    project::run(&mut build)?;
+    if args.browser {
+        browse(project)?;
+    }
+    if args.open {
+        open(&project.target.join("book/index.html"))?;
+    }
+    if args.serve {
+        project::run(press(project, &["serve", "--port"]).arg(args.port.to_string()))?;
+    }
+    Ok(())
+}
+
+fn press(project: &Project, arguments: &[&str]) -> Command {
+    project.cargo(&[&["run", "--quiet", "--package", "book-press", "--"], arguments].concat())
+}
+
+/// Copies what the chapters name from where the examples write it, into the book.
+fn copy_figures(project: &Project) -> Result<()> {
+    let book = project.root.join("book/src");
+    let mut chapters = String::new();
+    for entry in std::fs::read_dir(&book)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            chapters.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    let made = project.target.join("figures");
+    let entries = std::fs::read_dir(&made)
+        .with_context(|| format!("{} cannot be read; run `cargo xtask figures` first", made.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let used = [format!("figure {stem}\n"), format!("number {stem}.")].iter().any(|use_| chapters.contains(use_));
+        let kind = path.extension().is_some_and(|extension| extension == "svg" || extension == "json");
+        if used && kind {
+            let copy = book.join("figures").join(path.file_name().unwrap_or_default());
+            std::fs::copy(&path, &copy).with_context(|| format!("{} cannot be written", copy.display()))?;
+            println!("{}", copy.strip_prefix(&project.root).unwrap_or(&copy).display());
+        }
+    }
+    Ok(())
+}
+
+/// Runs the test files whose equations have a report that is missing or older than what it reports on.
+fn refresh_reports(project: &Project) -> Result<()> {
+    let registry = Registry::read(&project.root)?;
+    let shared = newest(&rust_files(&project.root.join("tests/support"))?)?;
+    for test in project.targets("test") {
+        let file = project.root.join(format!("tests/{}.rs", test.name));
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let of_this_file = |slug: &str| text.contains(&format!("\nmod {slug} {{"));
+        let equations: Vec<_> = registry.equations.iter().filter(|equation| of_this_file(&equation.slug)).collect();
+        let mut sources: Vec<PathBuf> = equations.iter().map(|equation| project.root.join(&equation.file)).collect();
+        sources.push(file.clone());
+        let changed = newest(&sources)?.max(shared);
+        let reports = || equations.iter().map(|equation| project.checks().join(&equation.slug));
+        if equations.is_empty() || reports().all(|folder| oldest(&folder).is_some_and(|written| written >= changed)) {
+            continue;
+        }
+        // What a renamed check left behind must not be reported.
+        for folder in reports().filter(|folder| folder.exists()) {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+        }
+        project::run(&mut project.cargo(&["test", "--quiet", "--test", &test.name]))?;
+    }
+    Ok(())
+}
+
+fn newest(files: &[PathBuf]) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for file in files {
+        let changed = file.metadata().and_then(|metadata| metadata.modified());
+        newest = newest.max(changed.with_context(|| format!("{} cannot be read", file.display()))?);
+    }
+    Ok(newest)
+}
+
+/// When the oldest file of a report was written; none where there is no report.
+fn oldest(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok()).min()
+}
+
+fn open(page: &Path) -> Result<()> {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    let status = Command::new(program).arg(page).status();
+    if !status.with_context(|| format!("{program} cannot be run; open {} yourself", page.display()))?.success() {
+        bail!("{program} could not open {}; open it yourself", page.display());
+    }
+    Ok(())
+}
+
+/// Opens every page in a headless browser, at 360 pixels and at 1280. Says so where there is no browser.
+fn browse(project: &Project) -> Result<()> {
+    let Some(browser) = BROWSER_PROGRAMS.into_iter().find(|program| project::exists(program, &["--version"])) else {
+        println!("browser: not run (none of {} is installed)", BROWSER_PROGRAMS.join(", "));
+        return Ok(());
+    };
+    let book = project.target.join("book");
+    let mut pages: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(&book)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".html") && !["toc.html", "404.html"].contains(&name.as_str()) {
+            pages.push(name);
+        }
+    }
+    pages.sort();
+    let scratch = project.target.join("book-browser");
+    std::fs::create_dir_all(&scratch)?;
+    let harness = scratch.join("harness.html");
+    let list = serde_json::to_string(&pages)?;
+    std::fs::write(&harness, include_str!("book_harness.html").replace("/*PAGES*/[]", &list))?;
+    let mut command = Command::new(browser);
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]).args([
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=120000",
+        "--timeout=120000",
+        "--enable-logging=stderr",
+        "--dump-dom",
+    ]);
+    command.arg(format!("--user-data-dir={}", scratch.join("profile").display()));
+    command.arg(format!("file://{}", harness.display()));
+    let output = command.output().with_context(|| format!("{browser} cannot be run"))?;
+    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report = dom.split_once("<pre id=\"report\">").and_then(|(_, rest)| rest.split_once("</pre>"));
+    let report = report.map(|(report, _)| report.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"));
+    let report =
+        report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
+    // What the pages wrote to the console: they have no reason to write anything.
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let console = log.lines().filter_map(|line| line.split_once(":CONSOLE").map(|(_, message)| message));
+    let problems: Vec<&str> =
+        report.lines().filter(|line| !line.is_empty() && *line != "done").chain(console).collect();
+    if !problems.is_empty() {
+        bail!("in the browser:\n{}", problems.join("\n"));
+    }
+    println!("browser: {} pages, at 360 and at 1280 pixels", pages.len());
+    Ok(())
+}
