@@ -132,6 +132,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// A data file whose bytes are not what its format asks for.
+    #[error("{}, byte {offset}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The byte at which it was seen, the first one being 0.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+
     /// A file that cannot be read or written, or that does not hold what it should.
     #[error("{}: {reason}", path.display())]
     File {

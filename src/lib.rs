@@ -20,6 +20,7 @@
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
 //! Arrays are `f64` and of any dimension, unless a function says otherwise.
 
+pub mod data;
 pub mod elbo;
 pub mod error;
 pub mod evaluation;

@@ -378,9 +378,11 @@ impl Run {
 
     fn draw_reverse(&self, path: &[Array2<f64>]) -> Result<(), Box<dyn Error>> {
         let last = path.len() - 1;
-        let mut picked = vec![0];
-        picked.extend(evenly_spaced_times(last, last.min(9))?);
-        let states: Vec<(usize, Array2<f64>)> = picked.into_iter().map(|i| (last - i, path[i].clone())).collect();
+        // Most of the S appears in the last few steps: show more of those.
+        let mut times: Vec<usize> =
+            (0..10).map(|i| (last as f64 * (i as f64 / 9.0).powi(2)).round() as usize).collect();
+        times.dedup();
+        let states: Vec<(usize, Array2<f64>)> = times.into_iter().rev().map(|t| (t, path[last - t].clone())).collect();
         let alt = "Ten panels of the reverse process: a round cloud of noise contracts into the S-curve.";
         let range = around(&[&first_points(&path[0])]);
         self.figure("s_curve-reverse", alt).panels(&panels(&states, ORANGE), 5, range)?;

@@ -5,7 +5,8 @@
 //! `target/checks/<slug>/<kind>.json`, from where the book and `cargo xtask equations` print it.
 //!
 //! Seeds: `PROPTEST_RNG_SEED` for properties, `CHECK_SEED` for Monte Carlo; both are 0 unless they are set, so that a
-//! plain run repeats exactly. `PROPTEST_CASES` sets the number of cases (256 unless it is set).
+//! plain run repeats exactly. `PROPTEST_CASES` sets the number of cases (256 unless it is set). With `CHECK_FAIL_FAST`, the
+//! first failure ends the run, which is all that `cargo xtask mutants` wants to know.
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses its own part of this module")]
 
 use std::cell::Cell;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use ndarray::{ArrayRef, Dimension};
 use ndarray_rand::rand::SeedableRng;
@@ -89,6 +90,7 @@ pub struct Check {
 impl Check {
     /// Use [`check!`], which fills in the module path.
     pub fn new(module_path: &'static str, kind: Kind) -> Self {
+        FAIL_FAST.call_once(fail_fast);
         let slug = module_path.rsplit("::").next().expect("a path has a last part");
         Self { slug, kind, bound: f64::NAN, reason: "" }
     }
@@ -299,6 +301,17 @@ fn seed(variable: &str) -> u64 {
 
 fn runner(seed: u64) -> TestRunner {
     TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() })
+}
+
+static FAIL_FAST: Once = Once::new();
+
+fn fail_fast() {
+    if std::env::var_os("CHECK_FAIL_FAST").is_some() {
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            std::process::exit(101);
+        }));
+    }
 }
 
 /// False for NaN.

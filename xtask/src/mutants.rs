@@ -4,7 +4,8 @@
 //! are kept in `target/mutants/`, one for each job.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ use crate::project::{self, Project};
 const ACCEPTED: &str = "tests/mutants-survivors.toml";
 /// Mutants in one run of cargo-mutants.
 const PART: usize = 120;
+/// Cases a property in the first pass, which is there to kill most mutants in little time.
+const QUICK_CASES: &str = "32";
 /// Modules without tests of their own, and the stems whose tests use all of them.
 const SHARED: [(&str, &[&str]); 1] = [("error", &["forward", "gaussian", "schedule"])];
 
@@ -182,7 +185,7 @@ fn belongs(file: &str, stem: &str) -> bool {
 }
 
 /// The command for a module, and for the tests of its stem.
-fn cargo_mutants(project: &Project, stem: &str) -> std::process::Command {
+fn cargo_mutants(project: &Project, stem: &str) -> Command {
     let mut command = project.cargo(&["mutants", "--colors=never", "--profile=mutants", "--test-tool=cargo"]);
     command.args(["--file", &format!("src/{stem}.rs"), "--file", &format!("src/{stem}/**")]);
     let shared = SHARED.iter().find(|(module, _)| *module == stem);
@@ -192,19 +195,36 @@ fn cargo_mutants(project: &Project, stem: &str) -> std::process::Command {
     command
 }
 
+/// Tries the mutants with few cases a property, and what survives that with all cases.
 fn run_part(project: &Project, part: &Part, job: u16) -> Result<Tally> {
     let start = Instant::now();
-    let folder = project.target.join("mutants");
-    let out = folder.join(format!("{}-{}", part.stem, part.part));
-    if out.exists() {
-        std::fs::remove_dir_all(&out).with_context(|| format!("{} cannot be removed", out.display()))?;
+    let Part { stem, part, parts } = part;
+    let out = project.target.join("mutants").join(format!("{stem}-{part}"));
+    let mut quick = cargo_mutants(project, stem);
+    quick.args(["--shard", &format!("{part}/{parts}")]).env("PROPTEST_CASES", QUICK_CASES);
+    let (mut tally, missed) = run_once(project, quick, &out, job)?;
+    if !missed.is_empty() {
+        let names: Vec<String> = missed.iter().map(|name| format!("^{}$", escaped(name))).collect();
+        let mut thorough = cargo_mutants(project, stem);
+        thorough.args(["--re", &names.join("|")]);
+        let (again, _) = run_once(project, thorough, &out.with_extension("again"), job)?;
+        tally.survivors.clear();
+        tally.add(again);
     }
-    std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
-    let mut command = cargo_mutants(project, part.stem);
-    command.args(["--shard", &format!("{}/{}", part.part, part.parts), "--output"]).arg(&out);
-    command.env("CARGO_TARGET_DIR", folder.join(format!("build-{job}")));
-    // A failure need not be made small.
-    command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
+    tally.seconds = start.elapsed().as_secs_f64();
+    Ok(tally)
+}
+
+/// Runs cargo-mutants. Returns what became of the mutants, and the full names of those that survived.
+fn run_once(project: &Project, mut command: Command, out: &Path, job: u16) -> Result<(Tally, Vec<String>)> {
+    if out.exists() {
+        std::fs::remove_dir_all(out).with_context(|| format!("{} cannot be removed", out.display()))?;
+    }
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    command.arg("--output").arg(out);
+    command.env("CARGO_TARGET_DIR", project.target.join(format!("mutants/build-{job}")));
+    // One failure is enough, and need not be made small.
+    command.env("CHECK_FAIL_FAST", "1").env("PROPTEST_MAX_SHRINK_ITERS", "0");
     let text = project::shown(&command);
     let output = command.output().with_context(|| format!("`{text}` cannot be run"))?;
     // 2: some survived; 3: some ran into the time limit.
@@ -212,16 +232,20 @@ fn run_part(project: &Project, part: &Part, job: u16) -> Result<Tally> {
         let said = [output.stdout, output.stderr].concat();
         bail!("`{text}` failed ({}):\n{}", output.status, String::from_utf8_lossy(&said));
     }
-    let mut tally = read_outcomes(&out.join("mutants.out/outcomes.json"), &project.root)?;
-    tally.seconds = start.elapsed().as_secs_f64();
-    Ok(tally)
+    read_outcomes(&out.join("mutants.out/outcomes.json"), &project.root)
 }
 
-fn read_outcomes(file: &PathBuf, root: &Path) -> Result<Tally> {
+/// A text as a regular expression that matches it alone.
+fn escaped(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$#&-~".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+fn read_outcomes(file: &Path, root: &Path) -> Result<(Tally, Vec<String>)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let outcomes: Outcomes = serde_json::from_str(&text)
         .with_context(|| format!("{} is not as cargo-mutants 27.1 writes it", file.display()))?;
-    let mut tally = Tally::default();
+    let (mut tally, mut missed) = (Tally::default(), Vec::new());
     for Outcome { scenario, summary } in outcomes.outcomes {
         let Scenario::Mutant(mutant) = scenario else { continue };
         match summary.as_str() {
@@ -230,11 +254,12 @@ fn read_outcomes(file: &PathBuf, root: &Path) -> Result<Tally> {
             "MissedMutant" => {
                 let source = std::fs::read_to_string(root.join(&mutant.file))?;
                 tally.survivors.push(survivor(&mutant, &source));
+                missed.push(mutant.name);
             }
             other => bail!("`{}` ended as {other}, but it must be caught, missed, unviable or late", mutant.name),
         }
     }
-    Ok(tally)
+    Ok((tally, missed))
 }
 
 fn survivor(mutant: &Mutant, source: &str) -> Survivor {
@@ -379,14 +404,23 @@ mod tests {
         std::fs::write(folder.path().join("forward.rs"), "fn q_step() {\n    a + b\n}\n").unwrap();
         let baseline = serde_json::json!({ "summary": "Success", "scenario": "Baseline" });
         write(vec![baseline, mutant("CaughtMutant"), mutant("Timeout"), mutant("Unviable"), mutant("MissedMutant")]);
-        let tally = read_outcomes(&file, folder.path()).unwrap();
+        let (tally, missed) = read_outcomes(&file, folder.path()).unwrap();
         assert_eq!((tally.killed, tally.unviable, tally.survivors), (2, 1, vec![survived()]));
+        assert_eq!(missed, [NAME]);
 
         write(vec![mutant("Success")]);
         assert!(read_outcomes(&file, folder.path()).unwrap_err().to_string().contains("ended as Success"));
         std::fs::write(&file, "{}").unwrap();
         let error = read_outcomes(&file, folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("outcomes.json is not as cargo-mutants 27.1 writes it"), "{error}");
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(
+            escaped("a.rs:2:5: replace * with + in f -> Option<D>"),
+            r"a\.rs:2:5: replace \* with \+ in f \-> Option<D>"
+        );
     }
 
     #[test]
