@@ -556,6 +556,16 @@ fn by_loops(case: &Case, relu: impl Fn(f64) -> f64) -> (Array2<f64>, f64) {
     (eps_theta, nearest)
 }
 
+/// The network 2, 4, 3, 2 with T = 4 whose parameters, numbered from 1 in PyTorch's order, are sin 1, sin 2, …, sin 63.
+fn sines() -> Case {
+    let mut net = MlpDiffusion::new(&[2, 4, 3, 2], 4, &mut rng(0, "sines")).unwrap();
+    let numbers = net.tensors_mut().into_iter().flat_map(|tensor| tensor.into_iter());
+    numbers.zip(1..).for_each(|(number, i)| *number = f64::from(i).sin());
+    let x = array![[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5]];
+    let eps = array![[1.0, 0.0], [-0.5, 0.5], [0.25, -2.0]];
+    Case { net, x, times: vec![1, 4, 2], eps }
+}
+
 mod mlp_forward {
     use super::*;
 
@@ -585,6 +595,20 @@ mod mlp_forward {
         );
     }
 
+    /// PyTorch 2.13 with the same weights, `nn.Linear` and `nn.Embedding` in f64.
+    #[test]
+    fn published() {
+        check!(Published).bound(1e-14, "a few roundings").cases([()], |()| {
+            let Case { net, x, times, .. } = sines();
+            let expected = array![
+                [-0.4011264255127426, 0.2630283343425678],
+                [-0.4002233814963422, 0.5030846070800818],
+                [-2.4092069846250737, 2.545437423794066]
+            ];
+            distance(&mlp::mlp_forward(&net, &x, &times).unwrap().eps_theta, &expected, 1.0)
+        });
+    }
+
     #[test]
     fn wrong_variant_no_time() {
         check!(Identity).bound(1e-13, "as above").rejects("the time never used", small_network(), |case| {
@@ -607,7 +631,7 @@ mod mlp_forward {
     #[test]
     fn many_rows() {
         let net = MlpDiffusion::<f32>::new(&[2, 16, 8, 2], 10, &mut rng(0, "many_rows")).unwrap();
-        for n in [0, 1, 511, 512, 513, 1500, 2049] {
+        for n in [0, 1, 255, 256, 257, 513, 1500, 2049] {
             let x = Array2::from_shape_fn((n, 2), |(i, j)| ((3 * i + j) % 17) as f32 / 5.0 - 1.5);
             let times: Vec<usize> = (0..n).map(|i| i % 10 + 1).collect();
             let at_once = net.forward(&x, &times).unwrap();
@@ -665,6 +689,31 @@ mod mlp_backward {
                 shares.map(|share| distance_of_numbers(share, whole, 100.0 * scale)).fold(0.0, f64::max)
             },
         );
+    }
+
+    /// PyTorch 2.13, `loss.backward()` for the mean squared error, in f64.
+    #[test]
+    fn published() {
+        check!(Published).bound(1e-14, "a few dozen roundings").cases([()], |()| {
+            let got = gradient(&sines());
+            let [row_1, row_2] = [[0.0, 0.0, 0.0, 0.0], [2.0002811490998393, 0.0, 0.0, 0.0]];
+            let table = array![row_1, row_2, row_1, [-0.005958413332246973, 0.0, 0.0, 0.00919436284417125]];
+            let weight = array![
+                [-0.398982818941027, -0.5385112085782956, -2.7921762739162967],
+                [0.07489958392509544, 0.10165015396857766, 4.5416381869238265]
+            ];
+            let bias = array![-0.16194886922784507, 0.3367872010897969, 2.908093878277986];
+            let first = array![
+                [-1.5121276884893735, 2.9989321203166974],
+                [0.0, 0.0],
+                [0.0, 0.0],
+                [0.0183887256883425, 0.0022985907110428124]
+            ];
+            distance(&got.embeddings[0], &table, 1.0)
+                .max(distance(&got.linears[2].weight, &weight, 1.0))
+                .max(distance(&got.linears[1].bias, &bias, 1.0))
+                .max(distance(&got.linears[0].weight, &first, 1.0))
+        });
     }
 
     #[test]
@@ -842,6 +891,47 @@ mod adam_step {
         });
     }
 
+    /// Where the gradient stays 0 the moments reach 0, and never linger among the subnormal numbers.
+    #[test]
+    fn no_subnormal_moments() {
+        let (mut theta, mut m, mut v) = (array![1.0_f32], array![1e-3_f32], array![1e-37_f32]);
+        let settings = AdamSettings::kingma_ba(0.1).unwrap();
+        for k in 1..5000 {
+            mlp::adam_step(&mut theta, &array![0.0], &mut m, &mut v, k, settings).unwrap();
+            assert!(!m[0].is_subnormal() && !v[0].is_subnormal(), "after step {k}: {m}, {v}");
+        }
+        assert_eq!((m[0], v[0]), (0.0, 0.0));
+        // The smallest normal number is kept.
+        let (mut m, mut v) = (array![f64::MIN_POSITIVE / 0.9], array![f64::MIN_POSITIVE / 0.999 * (1.0 + 1e-15)]);
+        m[0] *= 1.0 + 1e-15;
+        mlp::adam_step(&mut array![1.0], &array![0.0], &mut m, &mut v, 1, settings).unwrap();
+        assert!(m[0] >= f64::MIN_POSITIVE && v[0] >= f64::MIN_POSITIVE, "{m}, {v}");
+        // What is not a number is not hidden.
+        mlp::adam_step(&mut array![1.0], &array![f64::NAN], &mut m, &mut v, 1, settings).unwrap();
+        assert!(m[0].is_nan() && v[0].is_nan());
+    }
+
+    /// Arrays that do not lie in order in memory move the same way.
+    #[test]
+    fn any_layout() {
+        let numbers = |k: f64| Array2::from_shape_fn((3, 4), |(i, j)| (k * (1 + 4 * i + j) as f64).sin());
+        let settings = AdamSettings::kingma_ba(0.1).unwrap();
+        let (mut theta, mut m, mut v) = (numbers(1.0), numbers(2.0), numbers(3.0).mapv(f64::abs));
+        let (mut theta_t, mut m_t, mut v_t) = (theta.t().to_owned(), m.t().to_owned(), v.t().to_owned());
+        mlp::adam_step(&mut theta, &numbers(4.0), &mut m, &mut v, 3, settings).unwrap();
+        let mut transposed = theta_t.view_mut().reversed_axes();
+        mlp::adam_step(
+            &mut transposed,
+            &numbers(4.0),
+            &mut m_t.view_mut().reversed_axes(),
+            &mut v_t.view_mut().reversed_axes(),
+            3,
+            settings,
+        )
+        .unwrap();
+        assert_eq!((theta_t.t(), m_t.t(), v_t.t()), (theta.view(), m.view(), v.view()));
+    }
+
     #[test]
     fn wrong_variant_no_correction() {
         check!(Identity).bound(1e-12, "as above").rejects(
@@ -905,6 +995,19 @@ mod adam_step {
         assert!(step(2, 2, 2, 0).is_err());
         for lr in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(AdamSettings::kingma_ba(lr).is_err());
+        }
+        let wrong = [
+            AdamSettings { lr: 0.0, ..settings },
+            AdamSettings { epsilon: 0.0, ..settings },
+            AdamSettings { beta_1: 1.0, ..settings },
+            AdamSettings { beta_1: -0.1, ..settings },
+            AdamSettings { beta_2: 1.0, ..settings },
+            AdamSettings { beta_2: f64::NAN, ..settings },
+        ];
+        for settings in wrong {
+            let moved =
+                mlp::adam_step(&mut zeros(1), &zeros(1), &mut zeros(1), &mut zeros(1), 1, settings).unwrap_err();
+            assert!(matches!(moved, Error::OutOfRange { .. }), "{settings:?}");
         }
     }
 }
@@ -986,6 +1089,36 @@ mod network {
         assert_eq!(new(&[2, 4, 2], 0), Err(Error::NoTimesteps));
     }
 
+    /// Its fields are open, so that what does not fit together is an error and not a panic.
+    #[test]
+    fn parts_that_do_not_fit() {
+        let net = MlpDiffusion::<f64>::new(&[2, 3, 3, 2], 4, &mut rng(0, "network")).unwrap();
+        let (x, delta) = (array![[1.0, 2.0]], array![[1.0, 1.0]]);
+        let there = mlp_forward(&net, &x, &[1]).unwrap();
+        let fails = |change: fn(&mut MlpDiffusion<f64>)| {
+            let mut wrong = net.clone();
+            change(&mut wrong);
+            let many = Array2::zeros((300, 2));
+            assert_eq!(wrong.forward(&many, &[1; 300]).unwrap_err(), wrong.forward(&x, &[1]).unwrap_err());
+            wrong.forward(&x, &[1]).unwrap_err()
+        };
+        assert_eq!(fails(|net| net.linears.clear()), Error::Empty { name: "linears" });
+        let one_table = Error::ShapeMismatch { name: "embeddings", expected: vec![2], got: vec![1] };
+        assert_eq!(fails(|net| net.embeddings.truncate(1)), one_table);
+        let narrow = Error::ShapeMismatch { name: "the rows of a table", expected: vec![1, 3], got: vec![1, 1] };
+        assert_eq!(fails(|net| net.embeddings[1] = Array2::zeros((4, 1))), narrow);
+        assert!(matches!(fails(|net| net.linears[1].weight = Array2::zeros((3, 2))), Error::ShapeMismatch { .. }));
+
+        let mut fewer = net.clone();
+        fewer.embeddings.truncate(1);
+        assert_eq!(mlp_backward(&fewer, &there, &[1], &delta).unwrap_err(), one_table);
+        let mut short = there.clone();
+        short.h.pop();
+        let layers = Error::ShapeMismatch { name: "h", expected: vec![3], got: vec![2] };
+        assert_eq!(mlp_backward(&net, &short, &[1], &delta).unwrap_err(), layers);
+        assert_eq!(MlpDiffusion::<f64> { linears: vec![], embeddings: vec![] }.timesteps(), 0);
+    }
+
     #[test]
     fn load_changes_all_or_nothing() {
         let mut net = MlpDiffusion::<f64>::new(&[2, 3, 2], 4, &mut rng(0, "network")).unwrap();
@@ -1022,6 +1155,33 @@ mod trainer {
     fn step(trainer: &mut Trainer<f64>, seed: u64) -> f64 {
         let (x, times, eps) = batch(seed);
         trainer.step(&x, &times, &eps).unwrap()
+    }
+
+    /// Three steps of PyTorch 2.13's loop: forward, backward, `clip_grad_norm_` at 1, `optim.Adam` with lr 0.1, in f64.
+    #[test]
+    fn trains_as_pytorch() {
+        let Case { net, x, times, eps } = sines();
+        let mut trainer = Trainer::new(net, AdamSettings::kingma_ba(0.1).unwrap(), 1.0, None).unwrap();
+        for expected in [4.962447869007403, 2.6309151651527634, 1.4938922566618276] {
+            let loss = trainer.step(&x, &times, &eps).unwrap();
+            assert!(distance_of_numbers(loss, expected, 1.0) < 1e-13, "got {loss}, want {expected}");
+        }
+        let bias = &trainer.net.linears[2].bias;
+        assert!(distance(bias, &array![0.8200937942335548, -0.7285346823362441], 1.0) < 1e-13, "{bias}");
+    }
+
+    #[test]
+    fn bad_input() {
+        let net = || MlpDiffusion::<f64>::new(&[2, 3, 2], 4, &mut rng(0, "trainer")).unwrap();
+        let adam = AdamSettings::kingma_ba(0.1).unwrap();
+        for (max_norm, decay) in [(0.0, None), (f64::NAN, None), (1.0, Some(1.1)), (1.0, Some(f64::NAN))] {
+            assert!(matches!(Trainer::new(net(), adam, max_norm, decay), Err(Error::OutOfRange { .. })));
+        }
+        let mut trainer = Trainer::new(net(), adam, 1.0, Some(0.0)).unwrap();
+        trainer.adam.lr = f64::NAN;
+        let before = trainer.arrays();
+        assert!(trainer.step(&array![[1.0, 2.0]], &[1], &array![[0.0, 0.0]]).is_err());
+        assert_eq!((trainer.steps(), trainer.arrays()), (0, before));
     }
 
     /// A step is forward, backward, clip, Adam and average, one after the other.
