@@ -1130,7 +1130,7 @@ mod consistency_estimate {
         check!(Quadrature).bound(2e-11, ROUNDINGS).property((vae_of_two(4), data()), |(vae, x0)| {
             let mean = |t| over_paths_summed(vae.schedule(), &x0, &|path| draw_at(&vae, path, t));
             let off = |t| distance_of_numbers(mean(t), vae.consistency_term(&x0, t).unwrap(), 1.0);
-            (1..vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
+            (1..vae.schedule().timesteps()).map(off).fold(0.0, crate::support::larger)
         });
     }
 
@@ -1193,7 +1193,7 @@ mod denoising_estimate {
                 over_paths_summed(vae.schedule(), &x0, &estimate)
             };
             let off = |t| distance_of_numbers(mean(t), vae.denoising_term(&x0, t).unwrap(), 1.0);
-            (2..=vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
+            (2..=vae.schedule().timesteps()).map(off).fold(0.0, crate::support::larger)
         });
     }
 
@@ -1221,7 +1221,7 @@ mod denoising_estimate {
         let path = forward::q_chain(&x0, vae.schedule(), &eps).unwrap();
         let want = |t: usize| x0.iter().zip(&path[t]).map(|(&x0, &xt)| kl_to_posterior(&vae, x0, xt, t)).sum();
         let off = |t: usize| distance_of_numbers(estimate(&vae, &x0, &path[t], t), want(t), 1.0);
-        (2..=vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
+        (2..=vae.schedule().timesteps()).map(off).fold(0.0, crate::support::larger)
     }
 
     #[test]
@@ -1376,7 +1376,7 @@ mod consistency_variance {
             over_paths(vae.schedule(), x0, &|path| (draw_at(&vae, path, t) - mean).powi(2))
         };
         let off = |t| distance_of_numbers(variance(&vae, &x0, t), x0.iter().map(|&x| want(x, t)).sum(), 1.0);
-        (1..vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
+        (1..vae.schedule().timesteps()).map(off).fold(0.0, crate::support::larger)
     }
 
     #[test]
@@ -1429,7 +1429,7 @@ mod denoising_variance {
             over_paths(vae.schedule(), x0, &|path| (kl_to_posterior(&vae, x0, path[t][0], t) - mean).powi(2))
         };
         let off = |t| distance_of_numbers(variance(&vae, &x0, t), x0.iter().map(|&x| want(x, t)).sum(), 1e-3);
-        (2..=vae.schedule().timesteps()).map(off).fold(0.0, f64::max)
+        (2..=vae.schedule().timesteps()).map(off).fold(0.0, crate::support::larger)
     }
 
     #[test]

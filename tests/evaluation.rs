@@ -302,7 +302,7 @@ mod directions {
 
     fn unevenness(directions: Array2<f64>) -> f64 {
         let mean = directions.t().dot(&directions) / directions.nrows() as f64;
-        (mean - Array2::<f64>::eye(2) * 0.5).abs().into_iter().fold(0.0, f64::max)
+        (mean - Array2::<f64>::eye(2) * 0.5).abs().into_iter().fold(0.0, crate::support::larger)
     }
 }
 

@@ -388,7 +388,7 @@ mod pathwise_gradient {
                 });
                 let square = 1.0_f64.sin().powi(2); // of f(1), and of f″(1) as well
                 let errors = [pathwise / (square * case.1) - 1.0, score_function * case.1 / square - 1.0];
-                errors.map(f64::abs).into_iter().fold(0.0, f64::max) / (8.0 * case.1)
+                errors.map(f64::abs).into_iter().fold(0.0, crate::support::larger) / (8.0 * case.1)
             },
         );
     }

@@ -686,7 +686,7 @@ mod mlp_backward {
                 let scale = inner(&delta.mapv(f64::abs), &there.eps_theta.mapv(f64::abs)) + 1.0;
                 let layers = gradient(&case).linears.into_iter().zip(&case.net.linears);
                 let shares = layers.map(|(gradient, linear)| inner(&gradient.weight, &linear.weight));
-                shares.map(|share| distance_of_numbers(share, whole, 100.0 * scale)).fold(0.0, f64::max)
+                shares.map(|share| distance_of_numbers(share, whole, 100.0 * scale)).fold(0.0, crate::support::larger)
             },
         );
     }

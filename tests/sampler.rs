@@ -128,7 +128,7 @@ mod ancestral_sigma {
             };
             distance_of_numbers(sigma(step, variance, last_step).powi(2), want, 1e-300) * step.beta
         };
-        choices().map(error).into_iter().fold(0.0, f64::max)
+        choices().map(error).into_iter().fold(0.0, crate::support::larger)
     }
 
     #[test]
@@ -508,7 +508,7 @@ mod ancestral_from_x0 {
                     let got = sampler::ancestral_from_x0(&x_end, &coarse(), variance, last_step, best_x0, from_x0);
                     distance(&got.unwrap(), &want.unwrap(), largest(&[&x_end]))
                 };
-                choices().map(error).into_iter().fold(0.0, f64::max)
+                choices().map(error).into_iter().fold(0.0, crate::support::larger)
             },
         );
     }
@@ -570,7 +570,7 @@ mod respaced_ancestral {
                     let got = respaced(&x_end, &every_time, variance, last_step, best_eps, some).unwrap();
                     distance(&got, &want, largest(&[&x_end]))
                 };
-                choices().map(error).into_iter().fold(0.0, f64::max)
+                choices().map(error).into_iter().fold(0.0, crate::support::larger)
             },
         );
     }
@@ -1153,7 +1153,7 @@ mod ancestral_moments {
         });
         let (_, of_normal) = moments(0.0, 1.0, &schedule, Variance::Beta, LastStep::Noise);
         let (_, of_point) = moments(mean, 0.0, &schedule, Variance::BetaTilde, LastStep::Noise);
-        means.into_iter().fold(0.0, f64::max).max((of_normal - 1.0).abs()).max(of_point)
+        means.into_iter().fold(0.0, crate::support::larger).max((of_normal - 1.0).abs()).max(of_point)
     }
 
     /// What is left of the mean's distance falls with ᾱ_T, and the last step's noise is β_1 or nothing.
