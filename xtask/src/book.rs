@@ -79,7 +79,9 @@ fn copy_figures(project: &Project) -> Result<()> {
     for entry in entries {
         let path = entry?.path();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let used = [format!("figure {stem}\n"), format!("number {stem}.")].iter().any(|use_| chapters.contains(use_));
+        let used = [format!("figure {stem}\n"), format!("play {stem}\n"), format!("number {stem}.")]
+            .iter()
+            .any(|use_| chapters.contains(use_));
         let kind = path.extension().is_some_and(|extension| extension == "svg" || extension == "json");
         if used && kind {
             let copy = book.join("figures").join(path.file_name().unwrap_or_default());

@@ -27,7 +27,7 @@ pub fn check(file: &str, text: &str, problems: &Problems) {
 fn prose(line: &str, fence: Option<&str>) -> String {
     let kind = fence.map(|info| info.split_whitespace().next().unwrap_or_default());
     let read = match kind {
-        None | Some("figure" | "chapter") => line,
+        None | Some("figure" | "play" | "chapter") => line,
         Some("algebra" | "derivation") => line.strip_prefix('|').unwrap_or_default(),
         Some(_) => "",
     };
