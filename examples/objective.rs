@@ -35,6 +35,7 @@ fn main() -> Outcome<()> {
 
     let numbers = json!({
         "by_hand": one_error(&by_hand)?,
+        "signal": signal(&by_hand)?,
         "weights": weights(&ddpm)?,
         "constants": { "ddpm": constants(&ddpm)?, "sound": constants(&sound)? },
         "floors": { "by_hand": floors(&by_hand)?, "ddpm": floors(&ddpm)? },
@@ -75,28 +76,34 @@ fn one_error(schedule: &Schedule) -> Result<Value> {
     let mean_theta = objective::mean_from_eps(xt, step, &eps_theta)?;
 
     let variance = Variance::Beta.of(step);
-    let charge =
-        |weight: f64, error: f64| json!({ "weight": weight, "error": error, "charge": weight * error * error });
+    let row = |truth: f64, guess: f64, weight: f64| {
+        let error = guess - truth;
+        json!({ "truth": truth, "guess": guess, "error": error, "weight": weight, "charge": weight * error * error })
+    };
     Ok(json!({
         "x_t": xt[0],
-        "truth": { "eps": eps[0], "x0": x0[0], "v": v[0], "mean": mean[0] },
-        "x0_by_the_wrong_sign": objective::x0_from_v(xt, step, &-&v_theta)?[0],
-        "guess": { "eps": eps_theta[0], "x0": x0_theta[0], "v": v_theta[0], "mean": mean_theta[0] },
-        "eps": charge(objective::eps_weight(step, variance)?, eps_theta[0] - eps[0]),
-        "x0": charge(objective::x0_weight(step, variance)?, x0_theta[0] - x0[0]),
-        "v": charge(objective::v_weight(step, variance)?, v_theta[0] - v[0]),
-        "mean": charge(0.5 / variance, mean_theta[0] - mean[0]),
+        "eps": row(eps[0], eps_theta[0], objective::eps_weight(step, variance)?),
+        "x0": row(x0[0], x0_theta[0], objective::x0_weight(step, variance)?),
+        "v": row(v[0], v_theta[0], objective::v_weight(step, variance)?),
+        "mean": row(mean[0], mean_theta[0], 0.5 / variance),
         "kl": objective::kl_reverse_step(&mean, step, &mean_theta, variance)?,
-        "kl_beta_tilde": objective::kl_reverse_step(&mean, step, &mean_theta, Variance::BetaTilde.of(step))?,
+        "kl_beta_tilde": objective::kl_reverse_step(&mean, step, &mean_theta, step.beta_tilde)?,
         "l_simple": objective::l_simple(&eps, &eps_theta)?,
-        "beta_tilde": step.beta_tilde,
-        "snr": step.snr(),
-        "snr_before": schedule.step(1)?.snr(),
-        "x0_weight_beta_tilde": objective::x0_weight(step, Variance::BetaTilde.of(step))?,
-        "snr_weight": objective::snr_weight(step)?,
+        "x0_by_the_wrong_sign": objective::x0_from_v(xt, step, &-&v_theta)?[0],
     }))
 }
 // ANCHOR_END: one_error
+
+/// The signal that the same step destroys.
+fn signal(schedule: &Schedule) -> Result<Value> {
+    let step = schedule.step(2)?;
+    Ok(json!({
+        "before": schedule.step(1)?.snr(),
+        "after": step.snr(),
+        "beta_tilde": step.beta_tilde,
+        "snr_weight": objective::snr_weight(step)?,
+    }))
+}
 
 /// The weights at some times of a schedule, and how they are spread over it.
 fn weights(schedule: &Schedule) -> Result<Value> {
@@ -374,14 +381,15 @@ fn over_t<'a>(label: &'a str, colour: plotters::style::RGBColor, values: &[f64])
     Curve { label, colour, points, dashed: false }
 }
 
-/// A curve of a formula, over the steps of a schedule.
+/// A curve of a formula, over the steps of a schedule: the first hundred, and then every tenth.
 fn curve<'a>(
     label: &'a str,
     colour: plotters::style::RGBColor,
     steps: &[Step],
     formula: impl Fn(Step) -> Result<f64>,
 ) -> Result<Curve<'a>> {
-    let points = steps.iter().map(|&step| Ok((step.t as f64, formula(step)?))).collect::<Result<_>>()?;
+    let shown = steps.iter().filter(|step| step.t <= 100 || step.t % 10 == 0);
+    let points = shown.map(|&step| Ok((step.t as f64, formula(step)?))).collect::<Result<_>>()?;
     Ok(Curve { label, colour, points, dashed: false })
 }
 
@@ -389,7 +397,6 @@ fn figure_weights(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let steps = schedule.steps();
     let curve = |label, colour, steps, formula: fn(Step) -> Result<f64>| -> Result<Curve> {
         let mut curve = curve(label, colour, steps, formula)?;
-        curve.points.retain(|(t, _)| *t <= 100.0 || *t % 10.0 == 0.0);
         curve.points.iter_mut().for_each(|(t, _)| *t = t.log10());
         Ok(curve)
     };
