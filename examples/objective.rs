@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use literate_diffusion::forward::{q_chain, q_sample};
 use literate_diffusion::objective::{self, Prediction, Variance};
 use literate_diffusion::s_curve::SCurve;
-use literate_diffusion::sampler::{LastStep, ancestral};
+use literate_diffusion::sampler::{Denoiser, LastStep, ancestral};
 use literate_diffusion::{Result, Schedule, Step, paper};
-use ndarray::{Array2, ArrayRef2, array};
+use ndarray::{Array1, Array2, ArrayRef2, Ix2, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -269,7 +269,7 @@ impl Losses {
                 draws.push(objective::l_simple(&eps, &best)?);
             }
         }
-        let of_one = ndarray::Array1::from(draws).std(1.0);
+        let of_one = Array1::from(draws).std(1.0);
         Ok(Self { floor, two_numbers, thick, of_batch: of_one / (BATCH as f64).sqrt() })
     }
 
@@ -474,18 +474,24 @@ fn figure_min_snr(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     )
 }
 
+/// What a predictor makes of noise. The generator is copied, so that all predictors have the same draws.
+fn sample(
+    noise: &Array2<f64>,
+    schedule: &Schedule,
+    predictor: impl Denoiser<Ix2>,
+    rng: &ChaCha8Rng,
+) -> Result<Array2<f64>> {
+    ancestral(noise, schedule, Variance::Beta, LastStep::Mean, predictor, &mut rng.clone())
+}
+
 /// What the three predictors make of one and the same noise.
 fn figure_samples(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Outcome<PathBuf> {
     let knowledge = Knowledge::new()?;
     let noise = Array2::random_using((500, 2), StandardNormal, rng);
-    let sample = |predictor: &dyn Fn(&ArrayRef2<f64>, Step) -> Result<Array2<f64>>| {
-        let rng = &mut rng.clone();
-        ancestral(&noise, schedule, Variance::Beta, LastStep::Mean, predictor, rng)
-    };
     let clouds = [
-        ("mean and variance", VERMILION, sample(&|xt, step| knowledge.two_numbers(xt, step))?),
-        ("the S, too thick", ORANGE, sample(&|xt, step| knowledge.thick(xt, step))?),
-        ("perfect", BLUE, sample(&|xt, step| knowledge.perfect(xt, step))?),
+        ("mean and variance", VERMILION, sample(&noise, schedule, |xt, step| knowledge.two_numbers(xt, step), rng)?),
+        ("the S, too thick", ORANGE, sample(&noise, schedule, |xt, step| knowledge.thick(xt, step), rng)?),
+        ("perfect", BLUE, sample(&noise, schedule, |xt, step| knowledge.perfect(xt, step), rng)?),
     ];
     let panels: Vec<Panel> = clouds
         .iter()
