@@ -20,7 +20,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 use support::files::write_atomically;
-use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, PURPLE, Panel, SKY, VERMILION};
+use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, PURPLE, Panel, VERMILION};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -410,7 +410,7 @@ fn figure_weights(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     .curves(
         &Axes { x: "log10 of t", y: "weight of ‖ε − ε_θ‖²", log_y: true },
         &[
-            curve("bound, σ² = β̃", SKY, &steps[1..], |step| objective::eps_weight(step, step.beta_tilde))?,
+            curve("bound, σ² = β̃", PURPLE, &steps[1..], |step| objective::eps_weight(step, step.beta_tilde))?,
             curve("bound, σ² = β", BLUE, steps, |step| objective::eps_weight(step, step.beta))?,
             curve("L_simple", ORANGE, steps, |_| Ok(1.0))?,
         ],
@@ -450,7 +450,7 @@ fn figure_floors(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
         &[
             curve("variance 100", VERMILION, schedule.steps(), floor(100.0))?,
             curve("variance 1", BLUE, schedule.steps(), floor(1.0))?,
-            curve("variance 0.01", SKY, schedule.steps(), floor(0.01))?,
+            curve("variance 0.01", GREEN, schedule.steps(), floor(0.01))?,
         ],
     )
 }
