@@ -410,7 +410,7 @@ fn figure_weights(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     .curves(
         &Axes { x: "log10 of t", y: "weight of ‖ε − ε_θ‖²", log_y: true },
         &[
-            curve("bound, σ² = β̃", PURPLE, &steps[1..], |step| objective::eps_weight(step, step.beta_tilde))?,
+            curve("bound, σ² = β tilde", PURPLE, &steps[1..], |step| objective::eps_weight(step, step.beta_tilde))?,
             curve("bound, σ² = β", BLUE, steps, |step| objective::eps_weight(step, step.beta))?,
             curve("L_simple", ORANGE, steps, |_| Ok(1.0))?,
         ],
