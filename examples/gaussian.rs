@@ -211,10 +211,10 @@ fn curve(label: &str, colour: RGBColor, points: Vec<(f64, f64)>) -> Curve<'_> {
     Curve { label, colour, points, dashed: false }
 }
 
-/// (x, f(x)) at 161 points.
+/// (x, f(x)) at 121 points.
 fn points(from: f64, to: f64, f: impl Fn(f64) -> Result<f64>) -> Result<Vec<(f64, f64)>> {
-    let x = |i: i32| from + (to - from) * f64::from(i) / 160.0;
-    (0..=160).map(|i| Ok((x(i), f(x(i))?))).collect()
+    let x = |i: i32| from + (to - from) * f64::from(i) / 120.0;
+    (0..=120).map(|i| Ok((x(i), f(x(i))?))).collect()
 }
 
 /// A density, times a factor, over the range in which the chapter's two Gaussians lie.
