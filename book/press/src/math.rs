@@ -6,7 +6,7 @@ use katex::macros::MacroDefinition;
 use katex::types::{OutputFormat, Settings, StrictMode, StrictSetting};
 use katex::{KatexContext, render_to_string};
 
-use crate::html::shield;
+use crate::html::{shield, thin};
 
 /// Sets formulas, with the book's macros.
 pub struct Math {
@@ -22,17 +22,17 @@ impl Math {
 
     /// A formula in a line of text.
     pub fn inline(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, false, OutputFormat::HtmlAndMathml)
+        self.render(latex, false, OutputFormat::HtmlAndMathml).map(|html| thin(&html))
     }
 
     /// A formula on a line of its own.
     pub fn display(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, true, OutputFormat::HtmlAndMathml)
+        self.render(latex, true, OutputFormat::HtmlAndMathml).map(|html| thin(&html))
     }
 
     /// For the eye alone, where the same formula can be read elsewhere.
     pub fn picture(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, true, OutputFormat::Html)
+        self.render(latex, true, OutputFormat::Html).map(|html| thin(&html))
     }
 
     fn render(&self, latex: &str, display: bool, output: OutputFormat) -> Result<String, String> {
@@ -52,13 +52,11 @@ impl Math {
     }
 }
 
-/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, its namespace, which HTML implies,
-/// and margins of 0.
+/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, and its namespace, which HTML implies.
 fn lighter(html: String) -> String {
     let Some((before, rest)) = html.split_once("<annotation") else { return html };
     let after = rest.split_once("</annotation>").map_or(rest, |(_, after)| after);
     let html = format!("{before}{after}").replace(" xmlns=\"http://www.w3.org/1998/Math/MathML\"", "");
-    let html = html.replace("margin-left:0em;", "").replace(";\">", "\">");
     html.replacen("<semantics>", "", 1).replacen("</semantics>", "", 1)
 }
 
