@@ -7,6 +7,7 @@ mod support;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use literate_diffusion::evaluation::energy_distance;
 use literate_diffusion::forward::{marginal_moments, q_sample, q_step};
 use literate_diffusion::objective::{
     Variance, eps_from_x0, gaussian_eps, gaussian_floor_mean, mean_from_eps, x0_from_eps,
@@ -14,7 +15,7 @@ use literate_diffusion::objective::{
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::sampler::{
     LastStep, ancestral, ancestral_from_x0, ancestral_moments, ancestral_sigma, ancestral_step, clip_x0, ddim,
-    ddim_from_x0, ddim_moments, ddim_step,
+    ddim_from_x0, ddim_moments, ddim_step, respaced_ancestral,
 };
 use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::{Result, Schedule, Step, paper, posterior};
@@ -46,6 +47,7 @@ fn main() -> Outcome<()> {
         "trained": trained(&sound, rng)?,
         "variance": which_variance(&sound)?,
         "steps": how_many_steps(&sound)?,
+        "s_curve": steps_on_the_s_curve(&sound, &mut ChaCha8Rng::seed_from_u64(seed + 2))?,
         "mistakes": mistakes(&sound)?,
         "clipping": clipping(&sound, rng)?,
         "last_noise": last_noise(&sound)?,
@@ -193,24 +195,62 @@ fn which_variance(schedule: &Schedule) -> Result<Value> {
 fn how_many_steps(schedule: &Schedule) -> Result<Value> {
     let mut rows = Vec::new();
     for steps in [5, 10, 20, 50, 100] {
-        let [beta, beta_tilde, ddim] = by_steps(schedule, steps)?.map(|(_, variance)| variance);
+        let [beta, beta_tilde, ddim] = by_steps(VARIANCE, schedule, steps)?.map(|(_, variance)| variance);
         rows.push(json!({ "steps": steps, "beta": beta, "beta_tilde": beta_tilde, "ddim": ddim }));
     }
     let ddpm = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
-    let [_, _, fifty_of_ddpm] = by_steps(&ddpm, 50)?.map(|(_, variance)| variance);
+    let [_, _, fifty_of_ddpm] = by_steps(VARIANCE, &ddpm, 50)?.map(|(_, variance)| variance);
+    let sharp = by_steps(0.01, schedule, 10)?.map(|(_, variance)| variance);
     let loss = |row: usize| rows[row]["ddim"].as_f64().map(|variance| VARIANCE - variance);
-    Ok(
-        json!({ "halved": loss(3).zip(loss(4)).map(|(long, short)| long / short), "fifty_of_ddpm": fifty_of_ddpm, "rows": rows }),
-    )
+    let times = times_of_equal_angles(schedule, 10);
+    let (_, equal_angles) = ddim_moments(MEAN, VARIANCE, &schedule.respaced(&times)?, 0.0)?;
+    Ok(json!({
+        "rows": rows,
+        "halved": loss(3).zip(loss(4)).map(|(long, short)| long / short),
+        "fifty_of_ddpm": fifty_of_ddpm,
+        "sharp": { "beta": sharp[0], "beta_tilde": sharp[1], "ddim": sharp[2] },
+        "equal_angles": { "times": times, "variance": equal_angles },
+    }))
+}
+
+/// The same three on the S-curve, with its best denoiser: the energy distance of 2000 samples from as many points.
+fn steps_on_the_s_curve(schedule: &Schedule, rng: &mut ChaCha8Rng) -> Result<Value> {
+    let curve = SCurve::sound();
+    let best = |xt: &ndarray::ArrayRef2<f64>, step: Step| curve.marginal(step).optimal_eps(xt);
+    let (points, others) = (curve.points(2000, rng), curve.points(2000, rng));
+    let noise = Array2::random_using(points.raw_dim(), StandardNormal, rng);
+    let mut rows = Vec::new();
+    for steps in [5, 10, 20, 50, 100] {
+        let times = evenly_spaced_times(schedule.timesteps(), steps)?;
+        let mut ancestral =
+            |variance| respaced_ancestral(&noise, schedule, &times, variance, LastStep::Mean, best, rng);
+        let (beta, beta_tilde) = (ancestral(Variance::Beta)?, ancestral(Variance::BetaTilde)?);
+        let deterministic = ddim(&noise, schedule, &times, 0.0, best, rng)?;
+        rows.push(json!({
+            "steps": steps,
+            "beta": energy_distance(&beta, &points)?,
+            "beta_tilde": energy_distance(&beta_tilde, &points)?,
+            "ddim": energy_distance(&deterministic, &points)?,
+        }));
+    }
+    Ok(json!({ "rows": rows, "data": energy_distance(&others, &points)? }))
+}
+
+/// The times at which the angle between the data and the noise in x_t has grown by equal parts, as nearly as may be.
+fn times_of_equal_angles(schedule: &Schedule, count: usize) -> Vec<usize> {
+    let angle = |step: &Step| step.one_minus_alpha_bar.sqrt().atan2((step.alpha_bar * VARIANCE).sqrt());
+    let end = angle(&schedule.last());
+    let no_later = |share: f64| schedule.steps().iter().filter(|step| angle(step) <= share * end).count();
+    (1..=count).map(|i| no_later(i as f64 / count as f64).max(1)).collect()
 }
 
 /// The law of the samples after so many steps: σ² = β′, σ² = β̃′, DDIM.
-fn by_steps(schedule: &Schedule, steps: usize) -> Result<[(f64, f64); 3]> {
+fn by_steps(data: f64, schedule: &Schedule, steps: usize) -> Result<[(f64, f64); 3]> {
     let visited = schedule.respaced(&evenly_spaced_times(schedule.timesteps(), steps)?)?;
     Ok([
-        ancestral_moments(MEAN, VARIANCE, &visited, Variance::Beta, LastStep::Mean)?,
-        ancestral_moments(MEAN, VARIANCE, &visited, Variance::BetaTilde, LastStep::Mean)?,
-        ddim_moments(MEAN, VARIANCE, &visited, 0.0)?,
+        ancestral_moments(MEAN, data, &visited, Variance::Beta, LastStep::Mean)?,
+        ancestral_moments(MEAN, data, &visited, Variance::BetaTilde, LastStep::Mean)?,
+        ddim_moments(MEAN, data, &visited, 0.0)?,
     ])
 }
 
@@ -253,8 +293,8 @@ fn mistakes(schedule: &Schedule) -> Result<Value> {
         ("upwards", law(schedule.steps().iter().copied(), right, |step| step.beta.sqrt())?),
         ("old_betas", old_betas(schedule, 10)?),
         ("told_of_i", law(few.steps().iter().rev().copied(), |x, s| told(x, s, s.t), sigma)?),
-        ("few", by_steps(schedule, 10)?[0]),
-        ("ddim_few", by_steps(schedule, 10)?[2]),
+        ("few", by_steps(VARIANCE, schedule, 10)?[0]),
+        ("ddim_few", by_steps(VARIANCE, schedule, 10)?[2]),
         ("ddim_neighbour", law(steps_at(schedule, &times)?.into_iter().rev(), ddim_neighbour, |_| 0.0)?),
     ];
     Ok(all.map(|(name, (mean, variance))| (name, json!({ "mean": mean, "variance": variance }))).into_iter().collect())
@@ -358,7 +398,7 @@ fn figure_step_variance(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> 
 fn figure_steps(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let mut points = [vec![], vec![], vec![]];
     for steps in 2..=schedule.timesteps() {
-        for (points, (_, variance)) in points.iter_mut().zip(by_steps(schedule, steps)?) {
+        for (points, (_, variance)) in points.iter_mut().zip(by_steps(VARIANCE, schedule, steps)?) {
             points.push((steps as f64, variance));
         }
     }
@@ -396,9 +436,9 @@ fn figure_old_betas(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     .curves(
         &Axes { x: "number of steps", y: "mean and deviation of the samples", log_y: false },
         &[
-            curve("mean, β′", BLUE, over(&|steps| Ok(by_steps(schedule, steps)?[0].0))?),
+            curve("mean, β′", BLUE, over(&|steps| Ok(by_steps(VARIANCE, schedule, steps)?[0].0))?),
             curve("mean, old β", VERMILION, over(&|steps| Ok(old_betas(schedule, steps)?.0))?),
-            Curve { dashed: true, ..curve("deviation, β′", BLUE, over(&|steps| Ok(by_steps(schedule, steps)?[0].1.sqrt()))?) },
+            Curve { dashed: true, ..curve("deviation, β′", BLUE, over(&|steps| Ok(by_steps(VARIANCE, schedule, steps)?[0].1.sqrt()))?) },
             Curve { dashed: true, ..curve("deviation, old β", VERMILION, over(&|steps| Ok(old_betas(schedule, steps)?.1.sqrt()))?) },
         ],
     )
