@@ -424,7 +424,7 @@ fn figure_steps(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
 
 fn figure_old_betas(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let over = |value: &dyn Fn(usize) -> Result<f64>| -> Result<Vec<(f64, f64)>> {
-        (2..=schedule.timesteps()).map(|steps| Ok((steps as f64, value(steps)?))).collect()
+        (2..=schedule.timesteps()).step_by(2).map(|steps| Ok((steps as f64, value(steps)?))).collect()
     };
     Figure {
         folder,
@@ -489,7 +489,7 @@ fn figures_of_paths(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) ->
 
 /// Four sharp points of data, without and with noise at the last step.
 fn figure_last_step(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Outcome<PathBuf> {
-    let noise = Array2::random_using((500, 2), StandardNormal, rng);
+    let noise = Array2::random_using((250, 2), StandardNormal, rng);
     let mut panels = Vec::new();
     let mut draws = Vec::new();
     for (title, last_step) in [("the mean", LastStep::Mean), ("noise", LastStep::Noise)] {
@@ -504,7 +504,7 @@ fn figure_last_step(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) ->
     Figure {
         folder,
         name: "sampler-last-step",
-        alt: "Two panels of 500 samples for data at four points. Where the last step returns the mean, there are four sharp \
+        alt: "Two panels of 250 samples for data at four points. Where the last step returns the mean, there are four sharp \
               dots. Where it adds noise, there are four small clouds.",
     }
     .panels(&panels, 2, -1.3..1.3)
@@ -515,7 +515,7 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
     let curve = SCurve::sound();
     let best = |xt: &ndarray::ArrayRef2<f64>, step: Step| curve.marginal(step).optimal_eps(xt);
     let clipped = |xt: &ndarray::ArrayRef2<f64>, step| clip_x0(&x0_from_eps(xt, step, &best(xt, step)?)?, -1.0, 1.0);
-    let noise = Array2::random_using((500, 2), StandardNormal, rng);
+    let noise = Array2::random_using((250, 2), StandardNormal, rng);
     let fresh = |rng: &mut ChaCha8Rng| Array2::random_using(noise.raw_dim(), StandardNormal, rng);
     let times = evenly_spaced_times(schedule.timesteps(), 10)?;
     let mut steps = schedule.steps().iter().copied();
@@ -524,7 +524,7 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
     let clouds = [
         ("Algorithm 2", ancestral(&noise, schedule, beta, last, best, rng)?),
         ("DDIM, 10 steps", ddim(&noise, schedule, &times, 0.0, best, rng)?),
-        ("data", curve.points(500, rng)),
+        ("data", curve.points(250, rng)),
         ("no noise added", steps.clone().rev().try_fold(noise.clone(), |x, s| mean_from_eps(&x, s, &best(&x, s)?))?),
         ("forward formula", steps.clone().rev().try_fold(noise.clone(), |x, s| q_step(&x, s, &fresh(rng)))?),
         ("clipped to [−1, 1]", ancestral_from_x0(&noise, schedule, beta, last, clipped, rng)?),

@@ -48,8 +48,16 @@ impl Math {
             )
             .build();
         let html = render_to_string(&self.context, latex, &settings).map_err(|error| error.to_string())?;
-        Ok(shield(&html))
+        Ok(shield(&lighter(html)))
     }
+}
+
+/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, and its namespace, which HTML implies.
+fn lighter(html: String) -> String {
+    let Some((before, rest)) = html.split_once("<annotation") else { return html };
+    let after = rest.split_once("</annotation>").map_or(rest, |(_, after)| after);
+    let html = format!("{before}{after}").replace(" xmlns=\"http://www.w3.org/1998/Math/MathML\"", "");
+    html.replacen("<semantics>", "", 1).replacen("</semantics>", "", 1)
 }
 
 /// Whether a formula contains a symbol: its text, not as a part of a longer name.
@@ -81,6 +89,13 @@ mod tests {
     fn a_formula_becomes_html_that_markdown_leaves_alone() {
         let html = math().inline(r"\sqrt{\abar_t}\,x_0 + \N{0, I}").unwrap();
         assert!(html.starts_with("<span class=\"katex\">") && !html.contains('\n'));
+    }
+
+    #[test]
+    fn a_formula_has_no_second_source() {
+        let html = math().inline("x_0").unwrap();
+        assert!(html.contains("<math><mrow>") && html.contains("katex-html"), "{html}");
+        assert!(!html.contains("annotation") && !html.contains("semantics"), "{html}");
     }
 
     #[test]
