@@ -42,6 +42,7 @@ fn main() -> Outcome<()> {
     let three = Schedule::from_betas(&[0.36, 0.51, 0.75])?;
 
     let numbers = json!({
+        "variance_of_x3": marginal_moments(MEAN, VARIANCE, three.last())?.1,
         "by_hand": by_hand(&three)?,
         "by_hand_ddim": by_hand_ddim(&three)?,
         "trained": trained(&sound, rng)?,
@@ -82,19 +83,7 @@ fn by_hand(schedule: &Schedule) -> Result<Value> {
         let mean = mean_from_eps(&x, step, &eps)?;
         let sigma = ancestral_sigma(step, Variance::Beta, LastStep::Mean);
         let x_prev = ancestral_step(&x, step, &eps, sigma, z)?;
-        rows.insert(
-            step.t.to_string(),
-            json!({
-                "alpha_bar": step.alpha_bar,
-                "variance": marginal_moments(MEAN, VARIANCE, step)?.1,
-                "xt": x[0],
-                "eps": eps[0],
-                "mean": mean[0],
-                "sigma": sigma,
-                "z": z[0],
-                "x_prev": x_prev[0],
-            }),
-        );
+        rows.insert(step.t.to_string(), json!({ "eps": eps[0], "mean": mean[0], "x_prev": x_prev[0] }));
         x = x_prev;
     }
     Ok(rows.into())
@@ -111,7 +100,7 @@ fn by_hand_ddim(schedule: &Schedule) -> Result<Value> {
         let eps = best_eps(&x, step)?;
         let x0_hat = x0_from_eps(&x, step, &eps)?;
         let x_prev = ddim_step(&x0_hat, step, &eps, 0.0, &no_z)?;
-        rows.insert(step.t.to_string(), json!({ "xt": x[0], "eps": eps[0], "x0": x0_hat[0], "x_prev": x_prev[0] }));
+        rows.insert(step.t.to_string(), json!({ "x0": x0_hat[0], "x_prev": x_prev[0] }));
         x = x_prev;
     }
     Ok(rows.into())
@@ -375,7 +364,7 @@ fn figure_step_variance(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> 
             points.push((step.t as f64, before / now));
             before = now;
         }
-        Ok(points)
+        Ok(points.into_iter().step_by(2).collect())
     };
     Figure {
         folder,
@@ -397,13 +386,13 @@ fn figure_step_variance(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> 
 
 fn figure_steps(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let mut points = [vec![], vec![], vec![]];
-    for steps in 2..=schedule.timesteps() {
+    for steps in (2..=schedule.timesteps()).step_by(2) {
         for (points, (_, variance)) in points.iter_mut().zip(by_steps(VARIANCE, schedule, steps)?) {
             points.push((steps as f64, variance));
         }
     }
     let [beta, beta_tilde, ddim] = points;
-    let data = (2..=schedule.timesteps()).map(|steps| (steps as f64, VARIANCE)).collect();
+    let data = (2..=schedule.timesteps()).step_by(2).map(|steps| (steps as f64, VARIANCE)).collect();
     Figure {
         folder,
         name: "sampler-steps",
@@ -468,7 +457,7 @@ fn figures_of_paths(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) ->
     let mut deterministic = Vec::new();
     for (i, x_end) in [-2.1, -1.5, -0.9, -0.3, 0.3, 0.9, 1.5, 2.1].into_iter().enumerate() {
         let label = if i == 0 { "DDIM, η = 0, from eight x_T" } else { "" };
-        deterministic.push(curve(label, BLUE, path(x_end, 0.0)?));
+        deterministic.push(curve(label, BLUE, path(x_end, 0.0)?.into_iter().step_by(2).collect()));
     }
     let first = Figure {
         folder,
@@ -515,7 +504,7 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
     let curve = SCurve::sound();
     let best = |xt: &ndarray::ArrayRef2<f64>, step: Step| curve.marginal(step).optimal_eps(xt);
     let clipped = |xt: &ndarray::ArrayRef2<f64>, step| clip_x0(&x0_from_eps(xt, step, &best(xt, step)?)?, -1.0, 1.0);
-    let noise = Array2::random_using((250, 2), StandardNormal, rng);
+    let noise = Array2::random_using((200, 2), StandardNormal, rng);
     let fresh = |rng: &mut ChaCha8Rng| Array2::random_using(noise.raw_dim(), StandardNormal, rng);
     let times = evenly_spaced_times(schedule.timesteps(), 10)?;
     let mut steps = schedule.steps().iter().copied();
@@ -524,7 +513,7 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
     let clouds = [
         ("Algorithm 2", ancestral(&noise, schedule, beta, last, best, rng)?),
         ("DDIM, 10 steps", ddim(&noise, schedule, &times, 0.0, best, rng)?),
-        ("data", curve.points(250, rng)),
+        ("data", curve.points(200, rng)),
         ("no noise added", steps.clone().rev().try_fold(noise.clone(), |x, s| mean_from_eps(&x, s, &best(&x, s)?))?),
         ("forward formula", steps.clone().rev().try_fold(noise.clone(), |x, s| q_step(&x, s, &fresh(rng)))?),
         ("clipped to [−1, 1]", ancestral_from_x0(&noise, schedule, beta, last, clipped, rng)?),

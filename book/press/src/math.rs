@@ -52,11 +52,13 @@ impl Math {
     }
 }
 
-/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, and its namespace, which HTML implies.
+/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, its namespace, which HTML implies,
+/// and margins of 0.
 fn lighter(html: String) -> String {
     let Some((before, rest)) = html.split_once("<annotation") else { return html };
     let after = rest.split_once("</annotation>").map_or(rest, |(_, after)| after);
     let html = format!("{before}{after}").replace(" xmlns=\"http://www.w3.org/1998/Math/MathML\"", "");
+    let html = html.replace("margin-left:0em;", "").replace(";\">", "\">");
     html.replacen("<semantics>", "", 1).replacen("</semantics>", "", 1)
 }
 
