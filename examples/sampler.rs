@@ -108,7 +108,7 @@ fn by_hand_ddim(schedule: &Schedule) -> Result<Value> {
 // ANCHOR_END: by_hand_ddim
 
 // ANCHOR: algorithm_1
-/// Algorithm 1, for the smallest network there is: ε_θ(x_t, t) = a_t x_t + b_t, two numbers for each t.
+/// Algorithm 1, for the smallest network there is: ε_θ(x_t, t) = w_t x_t + c_t, two numbers for each t.
 fn algorithm_1(schedule: &Schedule, rounds: usize, batch: usize, rng: &mut impl Rng) -> Result<Vec<(f64, f64)>> {
     let mut net = vec![(0.0, 0.0); schedule.timesteps()];
     for round in 0..rounds {
@@ -117,11 +117,11 @@ fn algorithm_1(schedule: &Schedule, rounds: usize, batch: usize, rng: &mut impl 
         let eps = Array1::random_using(batch, StandardNormal, rng);
 
         let xt = q_sample(&x0, schedule.step(t)?, &eps)?;
-        let (a, b) = net[t - 1];
-        let error = &xt * a + b - eps;
+        let (w, c) = net[t - 1];
+        let error = &xt * w + c - eps;
         let gradient = (2.0 * (&error * &xt).mean().unwrap_or(0.0), 2.0 * error.mean().unwrap_or(0.0));
         let rate = 0.1 * (1.0 - round as f64 / rounds as f64);
-        net[t - 1] = (a - rate * gradient.0, b - rate * gradient.1);
+        net[t - 1] = (w - rate * gradient.0, c - rate * gradient.1);
     }
     Ok(net)
 }
@@ -132,23 +132,23 @@ fn trained(schedule: &Schedule, rng: &mut impl Rng) -> Result<Value> {
     let (rounds, batch) = (100_000, 64);
     let net = algorithm_1(schedule, rounds, batch, rng)?;
     let eps_theta = |xt: &ndarray::ArrayRef1<f64>, step: Step| {
-        let (a, b) = net[step.t - 1];
-        Ok(xt * a + b)
+        let (w, c) = net[step.t - 1];
+        Ok(xt * w + c)
     };
     let noise = Array1::random_using(20_000, StandardNormal, rng);
     let x0 = ancestral(&noise, schedule, Variance::Beta, LastStep::Mean, eps_theta, rng)?;
     let law = ancestral_moments(MEAN, VARIANCE, schedule, Variance::Beta, LastStep::Mean)?;
     let at = |t: usize| -> Result<Value> {
         let best = best_eps(&array![0.0, 1.0], schedule.step(t)?)?;
-        Ok(json!({ "a": net[t - 1].0, "b": net[t - 1].1, "best_a": best[1] - best[0], "best_b": best[0] }))
+        Ok(json!({ "w": net[t - 1].0, "c": net[t - 1].1, "best_w": best[1] - best[0], "best_c": best[0] }))
     };
-    // The mean square of (a − a*) x_t + (b − b*), by the mean and the variance of x_t.
+    // The mean square of (w − w*) x_t + (c − c*), by the mean and the variance of x_t.
     let mut over_the_floor = 0.0;
-    for (step, (a, b)) in schedule.steps().iter().zip(&net) {
+    for (step, (w, c)) in schedule.steps().iter().zip(&net) {
         let best = best_eps(&array![0.0, 1.0], *step)?;
         let (mean, variance) = marginal_moments(MEAN, VARIANCE, *step)?;
-        let (off_a, off_b) = (a - (best[1] - best[0]), b - best[0]);
-        over_the_floor += (off_a * mean + off_b).powi(2) + off_a * off_a * variance;
+        let (off_w, off_c) = (w - (best[1] - best[0]), c - best[0]);
+        over_the_floor += (off_w * mean + off_c).powi(2) + off_w * off_w * variance;
     }
     Ok(json!({
         "rounds": rounds,
@@ -420,7 +420,7 @@ fn figure_old_betas(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
         name: "sampler-old-betas",
         alt: "Mean and standard deviation of the samples over the number of steps, for data with mean 1.5 and deviation 0.5. \
               With the betas of the long steps both are right from about ten steps on. With the old betas the mean is near \
-              0.4 and the deviation near 1 for ten steps, and both come right only as the steps near 100.",
+              0.4 and the deviation near 0.9 for ten steps, and both come right only as the steps near 100.",
     }
     .curves(
         &Axes { x: "number of steps", y: "mean and deviation of the samples", log_y: false },
@@ -540,10 +540,10 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
     Figure {
         folder,
         name: "sampler-mistakes",
-        alt: "Eight panels of points. Algorithm 2, DDIM in 10 steps, and the data show the letter S. Without noise, the \
-              points gather in a thin line in the middle of the S. The forward formula gives a round cloud of noise. Clipped \
-              to [-1, 1], the ends of the S are cut off. With the old betas there is a blurred cloud, and with t running \
-              upwards another.",
+        alt: "Eight panels of points. Algorithm 2 and the data show the letter S. DDIM in 10 steps shows it with some points \
+              astray within its bows. Without noise, all points are one dot in the middle. The forward formula gives a round \
+              cloud of noise. Clipped to [-1, 1], the S becomes a small square one. With the old betas there is a cloud, and \
+              with t running upwards another.",
     }
     .panels(&panels, 4, -3.0..3.0)
 }
