@@ -186,6 +186,9 @@ impl Wanted {
             }
             Check::Idx(lengths) => {
                 check_idx(path, lengths).with_context(|| format!("{} is not what it should be", path.display()))?;
+                let got = sha256(path)?;
+                let of_mnist = |file: &Wanted| matches!(file.check, Check::Sha256(hash) if hash == got);
+                ensure!(!MNIST.files.iter().any(of_mnist), "{} is a file of MNIST itself", path.display());
             }
         }
         Ok(())
@@ -280,7 +283,8 @@ fn first_that_serves(name: &str, origins: &[Origin], bring: impl Fn(&Origin) -> 
             println!("{}; trying the next mirror", reasons[reasons.len() - 1]);
         }
     }
-    bail!("{name} could not be brought: {}", reasons.join("; "))
+    let hint = if reasons.len() > 1 { " (a copy at hand can be given with --from)" } else { "" };
+    bail!("{name} could not be brought: {}{hint}", reasons.join("; "))
 }
 
 /// A file that comes by itself.

