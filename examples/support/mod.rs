@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod data;
 pub mod files;
 pub mod play;
 pub mod plot;

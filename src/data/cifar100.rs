@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Pictures, Split, find, malformed, read};
+use super::{Pictures, Split, find, home, malformed, read};
 use crate::error::Result;
 
 /// Pixels along each side.
@@ -16,7 +16,7 @@ const COARSE_CLASSES: u8 = 20;
 const RECORD: usize = 2 + 3 * SIDE * SIDE;
 
 /// CIFAR-100, or what has its files and format, from a folder with `train.bin` and `test.bin` in it, or in its
-/// subfolder `cifar-100-binary`. Any number of pictures will do.
+/// subfolder `cifar-100-binary` or `cifar100`. Any number of pictures will do.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) where the file is not there or cannot be read;
@@ -26,11 +26,14 @@ pub fn load(folder: &Path, split: Split) -> Result<Pictures> {
         Split::Train => "train.bin",
         Split::Test => "test.bin",
     };
-    let path = find(folder, &[name, &format!("cifar-100-binary/{name}")])?;
+    let names = [name.to_owned()];
+    let path = find(&home(folder, &["", "cifar-100-binary", "cifar100"], &names), &names)?;
     pictures(&path, &read(&path)?)
 }
 
 /// Pictures from the bytes of such a file; the path is for messages.
+///
+/// All pictures of a fine class must be of the same coarse class, by which most damage to a label is seen.
 ///
 /// # Errors
 /// [`Error::Malformed`](crate::Error::Malformed)
@@ -40,6 +43,8 @@ pub fn pictures(path: &Path, bytes: &[u8]) -> Result<Pictures> {
         let reason = format!("the file ends {rest} bytes into a record of {RECORD}");
         return Err(malformed(path, bytes.len() as u64, reason));
     }
+    // For each fine class: its coarse class, and the picture that said so.
+    let mut coarse_class = [None; CLASSES as usize];
     let mut labels = Vec::with_capacity(bytes.len() / RECORD);
     let mut pixels = Vec::with_capacity(bytes.len());
     for (i, record) in bytes.chunks_exact(RECORD).enumerate() {
@@ -50,7 +55,16 @@ pub fn pictures(path: &Path, bytes: &[u8]) -> Result<Pictures> {
                 return Err(malformed(path, (i * RECORD + at) as u64, reason));
             }
         }
-        labels.push(record[1]);
+        let (coarse, fine) = (record[0], record[1]);
+        let (known, first) = *coarse_class[usize::from(fine)].get_or_insert((coarse, i));
+        if coarse != known {
+            let reason = format!(
+                "picture {i}, of the fine class {fine}, is of the coarse class {coarse}, but picture {first}, of the same \
+                 fine class, is of {known}"
+            );
+            return Err(malformed(path, (i * RECORD) as u64, reason));
+        }
+        labels.push(fine);
         pixels.extend_from_slice(&record[2..]);
     }
     Ok(Pictures { channels: 3, height: SIDE, width: SIDE, pixels, labels })

@@ -5,14 +5,17 @@
 
 use std::path::Path;
 
-use super::{Pictures, Split, find, malformed, read};
+use super::{Pictures, Split, find, home, malformed, read};
 use crate::error::Result;
 
+/// Pixels along each side.
+pub const SIDE: usize = 28;
 /// Classes of MNIST: the digits.
 const CLASSES: u8 = 10;
 
 /// MNIST, or what has its files and format, from a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-/// `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, each with `.gz` or without.
+/// `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, each with `.gz` or without. They may be in its subfolder `mnist` or
+/// `MNIST/raw` as well. Any number of pictures will do.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) where a file is not there or cannot be read;
@@ -22,13 +25,22 @@ pub fn load(folder: &Path, split: Split) -> Result<Pictures> {
         Split::Train => "train",
         Split::Test => "t10k",
     };
-    let file = |what: &str| {
+    let names = |what: &str| {
         let name = format!("{start}-{what}-ubyte");
         let dotted = name.replacen("-idx", ".idx", 1);
-        find(folder, &[&format!("{name}.gz"), &name, &format!("{dotted}.gz"), &dotted])
+        [format!("{name}.gz"), name, format!("{dotted}.gz"), dotted]
     };
-    let (images, labels) = (file("images-idx3")?, file("labels-idx1")?);
-    pictures(&images, &read(&images)?, &labels, &read(&labels)?)
+    let (image_names, label_names) = (names("images-idx3"), names("labels-idx1"));
+    let home = home(folder, &["", "mnist", "MNIST/raw"], &[image_names.as_slice(), &label_names].concat());
+    let (images, labels) = (find(&home, &image_names)?, find(&home, &label_names)?);
+    let pictures = pictures(&images, &read(&images)?, &labels, &read(&labels)?)?;
+    for (length, at) in [(pictures.height, 8), (pictures.width, 12)] {
+        if length != SIDE {
+            let reason = format!("a side of the pictures has {length} pixels, but {SIDE} are expected");
+            return Err(malformed(&images, at, reason));
+        }
+    }
+    Ok(pictures)
 }
 
 /// Pictures from the bytes of a file of images and a file of labels; the paths are for messages.

@@ -2,10 +2,14 @@
 //!
 //! No byte of a file is trusted: not its header, not its length, not its labels. What is wrong is an
 //! [`Error::Malformed`] with the file and the byte where it was seen. Memory grows with what is there, never with what a
-//! header promises.
+//! header promises. A `.gz` has a checksum, so that no damage to it goes unseen. A bare file has none: there, a changed
+//! pixel is a pixel like any other (`cargo xtask data` compares hashes).
+//!
+//! [`mnist`] and [`cifar100`](fn@cifar100) always have pictures to learn from: those of a folder or, without one, those that
+//! come with the program ([`digits`], [`shapes`]).
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -13,10 +17,15 @@ use flate2::read::MultiGzDecoder;
 use crate::error::{Error, Result};
 
 pub mod cifar100;
+pub mod digits;
 pub mod idx;
+pub mod shapes;
+mod source;
 
-/// No data set here is larger than this when it is unpacked; a .gz that claims to be is refused.
-const MOST_BYTES: u64 = 1 << 30;
+pub use source::{Source, cifar100, mnist};
+
+/// No data set here is larger than this when it is unpacked (256 MiB); what goes on longer is refused.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// Pictures of one size, 8 bits a colour, each with the number of its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,31 +93,57 @@ pub fn to_byte(x: f32) -> u8 {
 /// [`Error::File`] where it cannot be read; [`Error::Malformed`] where it is not what `gzip` makes, or far too large
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let cannot = |error: io::Error| Error::File { path: path.to_owned(), reason: error.to_string() };
-    let file = File::open(path).map_err(cannot)?;
-    let mut bytes = Vec::new();
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        BufReader::new(file).take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    } else {
-        let mut unpacking = MultiGzDecoder::new(Counting { inner: BufReader::new(file), count: 0 });
-        let result = unpacking.by_ref().take(MOST_BYTES + 1).read_to_end(&mut bytes);
-        result.map_err(|error| {
-            let reason = format!("this .gz is damaged or incomplete ({error})");
-            malformed(path, unpacking.get_ref().count, reason)
-        })?;
+    let file = BufReader::new(File::open(path).map_err(cannot)?);
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        return unpack(path, file);
     }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    not_too_large(path, bytes)
+}
+
+/// What `gzip` packed; the path is for messages.
+///
+/// # Errors
+/// [`Error::Malformed`] where it is not what `gzip` makes, or far too large; the offset is that within the packed file
+fn unpack(path: &Path, packed: impl BufRead) -> Result<Vec<u8>> {
+    let mut unpacking = MultiGzDecoder::new(Counting { inner: packed, count: 0 });
+    let mut bytes = Vec::new();
+    let result = unpacking.by_ref().take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    let offset = unpacking.get_ref().count;
+    result.map_err(|error| malformed(path, offset, format!("this .gz is damaged or incomplete ({error})")))?;
+    // Of an empty file, flate2 makes no bytes and no error.
+    if offset == 0 {
+        return Err(malformed(path, 0, "the file is empty"));
+    }
+    not_too_large(path, bytes)
+}
+
+fn not_too_large(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(malformed(path, MOST_BYTES, "the data goes on after 1 GiB, but no data set here is as large"));
+        let reason = "the data goes on after 256 MiB, but no data set here is as large";
+        return Err(malformed(path, MOST_BYTES, reason));
     }
     Ok(bytes)
 }
 
-/// The first of several names of a file that is in a folder.
-fn find(folder: &Path, names: &[&str]) -> Result<PathBuf> {
+/// The file of one of several names in a folder.
+fn find(folder: &Path, names: &[String]) -> Result<PathBuf> {
     let there = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     there.ok_or_else(|| {
-        let reason = format!("there is none of the files {}", names.join(", "));
+        let reason = if folder.is_dir() {
+            format!("there is none of the files {}", names.join(", "))
+        } else {
+            "there is no such folder".to_owned()
+        };
         Error::File { path: folder.to_owned(), reason }
     })
+}
+
+/// The first of several folders below a folder that has a file of one of the names; the folder itself where none has.
+fn home(folder: &Path, below: &[&str], names: &[String]) -> PathBuf {
+    let has = |home: &PathBuf| names.iter().any(|name| home.join(name).is_file());
+    below.iter().map(|below| folder.join(below)).find(has).unwrap_or_else(|| folder.to_owned())
 }
 
 fn malformed(path: &Path, offset: u64, reason: impl Into<String>) -> Error {

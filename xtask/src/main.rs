@@ -4,8 +4,10 @@ mod bench;
 mod book;
 mod columns;
 mod coverage;
+mod data;
 mod equations;
 mod figures;
+mod files;
 mod mutants;
 mod project;
 mod registry;
@@ -31,6 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Setup(setup::Args),
+    Data(data::Args),
     Test(test::Args),
     Equations(equations::Args),
     Figures(figures::Args),
@@ -45,6 +48,7 @@ impl Command {
     fn run(&self, project: &Project) -> anyhow::Result<()> {
         match self {
             Self::Setup(args) => setup::run(project, args),
+            Self::Data(args) => data::run(project, args),
             Self::Test(args) => test::run(project, args),
             Self::Equations(args) => equations::run(project, args),
             Self::Figures(args) => figures::run(project, args),

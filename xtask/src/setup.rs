@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
+use crate::files::{make_folder, remove_folder, rename, sha256, size, write};
 use crate::project::Project;
 
 /// The version of libtorch that tch 0.26 is written for.
@@ -394,22 +394,6 @@ pub fn pip_download(wheel: &Wheel, store: &Path) -> Result<()> {
     Ok(())
 }
 
-fn sha256(path: &Path) -> Result<String> {
-    let digest = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                count => hasher.update(&buffer[..count]),
-            }
-        }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    };
-    digest().with_context(|| format!("{} cannot be read", path.display()))
-}
-
 /// Unpacks what is needed of a wheel; paths (below `tree`) and lengths of what was written.
 fn unpack(wheel: &Path, set: Set, tree: &Path) -> Result<Vec<(String, u64)>> {
     let file = File::open(wheel).with_context(|| format!("{} cannot be opened", wheel.display()))?;
@@ -473,36 +457,6 @@ fn link(target: &Path, path: &Path) -> Result<()> {
 #[cfg(not(unix))]
 fn link(_target: &Path, path: &Path) -> Result<()> {
     bail!("{} cannot be made: this system has no symbolic links", path.display())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
-}
-
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("{} cannot be renamed to {}", from.display(), to.display()))
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))
-}
-
-fn remove_folder(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Bytes as a person says them.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }
 
 #[cfg(test)]
