@@ -5,6 +5,8 @@ pub mod checkpoint;
 pub mod cli;
 pub mod files;
 pub mod plot;
+#[cfg(feature = "torch")]
+pub mod tensors;
 
 use std::path::PathBuf;
 

@@ -96,23 +96,39 @@ impl Parameters {
     /// # Errors
     /// [`Error::NamedArray`] and [`Error::UnknownArray`]
     pub fn assign(&mut self, found: &[(String, Tensor)]) -> Result<()> {
-        if let Some((name, _)) = found.iter().find(|(name, _)| !self.named.iter().any(|(mine, _)| mine == name)) {
-            return Err(Error::UnknownArray { name: name.clone() });
-        }
-        let pairs = self.named.iter_mut().map(|(name, tensor)| {
-            let expected = lengths(&tensor.size());
-            match found.iter().find(|(other, _)| other == name) {
-                Some((_, value)) if value.size() == tensor.size() => Ok((tensor, value)),
-                other => {
-                    let got = other.map(|(_, value)| lengths(&value.size()));
-                    Err(Error::NamedArray { name: name.clone(), expected, got })
-                }
+        assign(&mut self.named, found)
+    }
+
+    /// Stores the weights of convolutions with their channels last, which is how libtorch's convolutions work fastest. The
+    /// gradients and Adam's moments follow. No value changes.
+    pub fn channels_last(&mut self) {
+        no_grad(|| {
+            for (_, tensor) in self.named.iter_mut().filter(|(_, tensor)| tensor.dim() == 4) {
+                let last = tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+                tensor.set_data(&last);
             }
         });
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        no_grad(|| pairs.into_iter().for_each(|(tensor, value)| tensor.copy_(value)));
-        Ok(())
     }
+}
+
+/// Copies the values of the `found` tensors into those of the same names. Where that fails, nothing has changed.
+fn assign(named: &mut [(String, Tensor)], found: &[(String, Tensor)]) -> Result<()> {
+    if let Some((name, _)) = found.iter().find(|(name, _)| !named.iter().any(|(mine, _)| mine == name)) {
+        return Err(Error::UnknownArray { name: name.clone() });
+    }
+    let pairs = named.iter_mut().map(|(name, tensor)| {
+        let expected = lengths(&tensor.size());
+        match found.iter().find(|(other, _)| other == name) {
+            Some((_, value)) if value.size() == tensor.size() => Ok((tensor, value)),
+            other => {
+                let got = other.map(|(_, value)| lengths(&value.size()));
+                Err(Error::NamedArray { name: name.clone(), expected, got })
+            }
+        }
+    });
+    let pairs = pairs.collect::<Result<Vec<_>>>()?;
+    no_grad(|| pairs.into_iter().for_each(|(tensor, value)| tensor.copy_(value)));
+    Ok(())
 }
 
 /// All tensors of a `.safetensors` file, sorted by name.
@@ -178,6 +194,14 @@ impl Average {
                 let _ = average.lerp_(tensor, 1.0 - self.decay);
             }
         });
+    }
+
+    /// Takes over the values of named tensors, each of which must be there, and no other.
+    ///
+    /// # Errors
+    /// [`Error::NamedArray`] and [`Error::UnknownArray`]
+    pub fn assign(&mut self, found: &[(String, Tensor)]) -> Result<()> {
+        assign(&mut self.named, found)
     }
 
     /// θ̄ by name.
