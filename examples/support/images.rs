@@ -6,6 +6,8 @@ mod grid;
 mod model;
 #[path = "images/run.rs"]
 mod run;
+#[path = "images/sample.rs"]
+mod sample;
 #[path = "images/train.rs"]
 mod train;
 
@@ -36,25 +38,29 @@ pub struct DataSet {
     pub shipped: &'static str,
 }
 
-/// Trains a diffusion model of small pictures, and samples from it.
+/// Trains a diffusion model of small pictures, and samples from it. Without a command, it samples.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = DATA_SET.name, version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    sample: sample::Arguments,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Train a network; Ctrl-C saves, and --resume goes on
     Train(Box<train::Arguments>),
+    /// Make pictures with trained weights
+    Sample(sample::Arguments),
 }
 
 /// Where to compute.
 #[derive(Debug, Clone, Args)]
 pub struct Machine {
     /// cpu, cuda, cuda:N, or auto: CUDA where there is one
-    #[arg(long, default_value = "auto")]
+    #[arg(long, value_parser = cli::device, default_value = "auto")]
     device: String,
     /// Threads on the CPU; libtorch's own choice where it is not given
     #[arg(long, value_parser = cli::count)]
@@ -75,8 +81,16 @@ impl Machine {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli::run(|| match &cli.command {
-        Command::Train(arguments) => train::train(arguments),
+        Some(Command::Train(arguments)) => train::train(arguments),
+        Some(Command::Sample(arguments)) => sample::sample(arguments),
+        None => sample::sample(&cli.sample),
     })
+}
+
+/// Ends the program as clap does where a value is wrong that clap cannot judge: one sentence, and exit status 2.
+fn usage(message: &str) -> ! {
+    eprintln!("error: {message}");
+    std::process::exit(2)
 }
 
 /// The pictures to learn from or to measure with.

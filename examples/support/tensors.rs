@@ -71,6 +71,13 @@ impl Tensors {
         Ok(Self { kind, words, tensors })
     }
 
+    /// The tensors whose names begin with `start`, under what follows it; none where there is none.
+    pub fn part(&self, start: &str) -> Option<Vec<(String, Tensor)>> {
+        let named = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(start)?, tensor)));
+        let part: Vec<_> = named.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+        (!part.is_empty()).then_some(part)
+    }
+
     /// The word that stands under this name, or an error that names it.
     pub fn word(&self, path: &Path, name: &str) -> Result<&str, CheckpointError> {
         let missing = || CheckpointError::Missing { path: path.to_owned(), what: name.to_owned() };

@@ -1,11 +1,12 @@
 //! Which network, with which schedule: everything that a checkpoint has to say so that its weights can be used.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use literate_diffusion::objective::Prediction;
-use literate_diffusion::paper::{DDPM_BETA_1, DDPM_BETA_T};
+use literate_diffusion::paper::{DDPM_BETA_1, DDPM_BETA_T, DDPM_TIMESTEPS};
 use literate_diffusion::torch::Schedule;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
@@ -26,6 +27,24 @@ pub enum Network {
     PlainUnet,
     /// Four convolutions that take t/T as a second channel; T = 300, batch 128, 10 epochs, 16 samples
     TimeChannel,
+}
+
+impl Network {
+    /// T unless told otherwise.
+    pub fn timesteps(self) -> usize {
+        if self == Self::TimeChannel { 300 } else { DDPM_TIMESTEPS }
+    }
+}
+
+/// The name under which the command line knows a value.
+pub trait Name {
+    fn name(&self) -> String;
+}
+
+impl<V: ValueEnum> Name for V {
+    fn name(&self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -101,12 +120,98 @@ impl Model {
         Ok(Tensors { kind: format!("weights of {}", DATA_SET.name), words, tensors }.save(path)?)
     }
 
-    /// The model that a file says it holds.
-    pub fn of_file(path: &Path, file: &Tensors) -> Result<Self, CheckpointError> {
-        let damaged = |error: serde_json::Error| CheckpointError::Damaged {
+    /// The model that a file says it holds, or that its tensors tell of where it says nothing.
+    fn of_file(path: &Path, file: &Tensors) -> Outcome<Self> {
+        let Ok(words) = file.word(path, "model") else {
+            return Self::of_names(path, &file.tensors);
+        };
+        let model: Self = serde_json::from_str(words).map_err(|error| CheckpointError::Damaged {
             path: path.to_owned(),
             reason: format!("what it says of its network cannot be read: {error}"),
+        })?;
+        if model.data != DATA_SET.name {
+            let (path, got, expected) = (path.to_owned(), model.data, DATA_SET.name.to_owned());
+            return Err(
+                CheckpointError::Different { path, what: "data set".to_owned(), got, expected, hint: "" }.into()
+            );
+        }
+        Ok(model)
+    }
+
+    /// The model of weights that come from elsewhere: T = 1000, and ε is predicted.
+    fn of_names(path: &Path, tensors: &[(String, Tensor)]) -> Outcome<Self> {
+        let length = |name: &str, dimension: usize| {
+            let tensor = tensors.iter().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
+            tensor.and_then(|tensor| usize::try_from(*tensor.size().get(dimension)?).ok())
         };
-        serde_json::from_str(file.word(path, "model")?).map_err(damaged)
+        let first = ["init_conv.weight", "down1.0.weight", "net.0.weight"];
+        let network = match first.map(|name| length(name, 0)) {
+            [Some(_), _, _] => Network::ResidualUnet,
+            [_, Some(_), _] => Network::PlainUnet,
+            [_, _, Some(_)] => Network::TimeChannel,
+            _ => {
+                let what = format!("array named {}, as the networks of this program do", first.join(" or "));
+                return Err(CheckpointError::Missing { path: path.to_owned(), what }.into());
+            }
+        };
+        let coarser = (0..).map_while(|level| length(&format!("down_pools.{level}.weight"), 0));
+        Ok(Self {
+            data: DATA_SET.name.to_owned(),
+            network,
+            widths: length("init_conv.weight", 0).into_iter().chain(coarser).collect(),
+            // The last row of the table is that of "no class".
+            classes: length("class_embedding.weight", 0).map_or(0, |rows| rows.saturating_sub(1)),
+            attention: length("attention.qkv.weight", 0).is_some(),
+            dropout: 0.0,
+            timesteps: network.timesteps(),
+            objective: Objective::Eps,
+        })
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.network.name())?;
+        if self.network == Network::ResidualUnet {
+            write!(f, " of widths {:?}", self.widths)?;
+        }
+        if self.classes > 0 {
+            write!(f, ", told one of {} classes", self.classes)?;
+        }
+        write!(f, ", T = {}, predicts {}", self.timesteps, self.objective.name())
+    }
+}
+
+/// A model with the weights that it was trained to.
+pub struct Trained {
+    pub model: Model,
+    path: PathBuf,
+    weights: Vec<(String, Tensor)>,
+}
+
+impl Trained {
+    /// From a file of weights, or from a checkpoint, of which it takes the running average where there is one.
+    pub fn open(path: &Path) -> Outcome<Self> {
+        if !path.exists() {
+            let out = super::out();
+            let out = out.display();
+            let path = path.display();
+            return Err(format!(
+                "there are no weights at {path}; train with `train`, then give --weights {out}/weights.safetensors"
+            )
+            .into());
+        }
+        let file = Tensors::load(path)?;
+        let model = Model::of_file(path, &file)?;
+        let weights = ["average.", "weights."].into_iter().find_map(|part| file.part(part)).unwrap_or(file.tensors);
+        Ok(Self { model, path: path.to_owned(), weights })
+    }
+
+    /// The network, with these weights.
+    pub fn network(&self, device: Device) -> Outcome<Box<dyn ImageNetwork>> {
+        let in_file = |error| format!("{}: {error}", self.path.display());
+        let mut net = self.model.network(0, device).map_err(|error| format!("{}: {error}", self.path.display()))?;
+        net.parameters_mut().assign(&self.weights).map_err(in_file)?;
+        Ok(net)
     }
 }

@@ -6,16 +6,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::torch::dataset::Dataset;
-use literate_diffusion::torch::sampler::{Method, Sampler, Sampling};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
 use literate_diffusion::torch::trainer::{TENTHS, Trainer};
 use serde::{Deserialize, Serialize};
 
-use super::model::Model;
 use super::train::Setting;
-use super::{Outcome, grid};
+use super::{Outcome, grid, sample};
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
 use crate::support::files::write_atomically;
@@ -67,58 +64,55 @@ struct Row {
     seconds: f64,
 }
 
-impl Run {
-    /// A fresh run.
-    pub fn begin(setting: Setting, out: &Path, data: Dataset, device: Device) -> Outcome<Self> {
-        let lock = lock(out)?;
-        let run = Self::with(setting, Progress::default(), out, data, device, lock)?;
-        run.save()?; // Learn before the work, not after, that the folder cannot be written.
-        Ok(run)
+/// Where a run begins: afresh, or at a checkpoint.
+pub struct Start {
+    setting: Setting,
+    progress: Progress,
+    checkpoint: Option<(PathBuf, Tensors)>,
+}
+
+impl Start {
+    pub fn new(setting: Setting) -> Self {
+        Self { setting, progress: Progress::default(), checkpoint: None }
     }
 
-    /// The run of a checkpoint.
-    pub fn resume(path: &Path, out: &Path, data: Dataset, device: Device) -> Outcome<Self> {
-        let lock = lock(out)?;
+    pub fn of_checkpoint(path: &Path) -> Outcome<Self> {
         let file = Tensors::load(path)?;
         if file.kind != kind() {
             let (path, got) = (path.to_owned(), file.kind);
             return Err(CheckpointError::Foreign { path, got, expected: kind() }.into());
         }
-        let damaged = |error: &dyn fmt::Display| CheckpointError::Damaged {
+        let damaged = |error: serde_json::Error| CheckpointError::Damaged {
             path: path.to_owned(),
             reason: format!("its settings cannot be read: {error}"),
         };
-        let setting: Setting = serde_json::from_str(file.word(path, "setting")?).map_err(|e| damaged(&e))?;
-        let progress: Progress = serde_json::from_str(file.word(path, "progress")?).map_err(|e| damaged(&e))?;
-        let steps: usize = file.word(path, "steps")?.parse().map_err(|e| damaged(&e))?;
-        let pictures = file.word(path, "pictures")?;
-        if pictures != data.fingerprint() {
-            let (what, got) = ("pictures (number and sum)".to_owned(), pictures.to_owned());
-            let (path, expected) = (path.to_owned(), data.fingerprint());
-            return Err(CheckpointError::Different { path, what, got, expected, hint: "; give the same --data" }.into());
-        }
-        let mut run = Self::with(setting, progress, out, data, device, lock)?;
-        run.trainer.load(&file.tensors, steps).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(run)
-    }
-
-    fn with(
-        setting: Setting,
-        progress: Progress,
-        out: &Path,
-        data: Dataset,
-        device: Device,
-        lock: File,
-    ) -> Outcome<Self> {
-        let net = setting.model.network(setting.seed, device)?;
-        let trainer = Trainer::new(net, &setting.model.schedule()?, setting.for_trainer())?;
-        let recent = Tensor::zeros([], (Kind::Double, device));
         Ok(Self {
+            setting: serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?,
+            progress: serde_json::from_str(file.word(path, "progress")?).map_err(damaged)?,
+            checkpoint: Some((path.to_owned(), file)),
+        })
+    }
+}
+
+impl Run {
+    /// Begins, once the folder is this run's alone and the data is that of the checkpoint.
+    pub fn begin(start: Start, out: &Path, data: Dataset, device: Device) -> Outcome<Self> {
+        let lock = lock(out)?;
+        let Start { setting, progress, checkpoint } = start;
+        let net = setting.model.network(setting.seed, device)?;
+        let mut trainer = Trainer::new(net, &setting.model.schedule()?, setting.for_trainer())?;
+        if let Some((path, file)) = &checkpoint {
+            same_pictures(path, file, &data)?;
+            let steps = file.word(path, "steps")?;
+            let steps = steps.parse().map_err(|_| format!("{}: the step is {steps:?}", path.display()))?;
+            trainer.load(&file.tensors, steps).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let run = Self {
             trainer,
             data,
             out: out.to_owned(),
             device,
-            recent: recent + progress.recent_loss,
+            recent: Tensor::zeros([], (Kind::Double, device)) + progress.recent_loss,
             recent_steps: progress.recent_steps,
             recent_pictures: progress.recent_pictures,
             row_began: Instant::now(),
@@ -128,7 +122,9 @@ impl Run {
             progress,
             setting,
             _lock: lock,
-        })
+        };
+        run.save()?; // Learn before the work, not after, that the folder cannot be written.
+        Ok(run)
     }
 
     fn steps_per_epoch(&self) -> usize {
@@ -215,7 +211,7 @@ impl Run {
     }
 
     fn checkpoint_path(&self) -> PathBuf {
-        self.out.join("checkpoint.safetensors")
+        checkpoint_path(&self.out)
     }
 
     /// Writes the checkpoint.
@@ -258,19 +254,8 @@ impl Run {
         let model = &self.setting.model;
         let mut net = model.network(self.setting.seed, self.device)?;
         net.parameters_mut().assign(&self.trainer.best())?;
-        let times = evenly_spaced_times(model.timesteps, model.timesteps.min(50))?;
-        let sampling = Sampling {
-            prediction: model.objective.into(),
-            method: Method::Ddim(0.0),
-            clip: Some((-1.0, 1.0)),
-            class: None,
-            guidance: 1.0,
-            seed: self.setting.seed,
-            precision: self.setting.precision.kind(),
-        };
         let (count, columns) = self.setting.grid();
-        let shape = [count, DATA_SET.channels, DATA_SET.side, DATA_SET.side].map(|length| length as i64);
-        let samples = Sampler::new(net.as_ref(), &model.schedule()?, &times, sampling)?.sample(0, &shape, |_, _| ())?;
+        let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, count)?;
         let path = self.out.join(format!("samples-epoch-{:02}.png", self.progress.losses_over_t.len()));
         grid::write(&path, &samples, columns, 2)
     }
@@ -316,15 +301,25 @@ impl Run {
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Setting { model, epochs, batch, lr, seed, .. } = &self.setting;
-        let Model { network, timesteps, objective, .. } = model;
         let count = self.trainer.net().parameters().count();
-        writeln!(
-            f,
-            "{network:?} with {count} parameters, T = {timesteps}, predicts {objective:?}, on {:?}",
-            self.device
-        )?;
+        writeln!(f, "{model}; {count} parameters, on {:?}", self.device)?;
         write!(f, "{epochs} epochs, batch {batch}, learning rate {lr}, seed {seed}, from step {}", self.trainer.steps())
     }
+}
+
+/// Fails unless a checkpoint was trained with these very pictures.
+fn same_pictures(path: &Path, file: &Tensors, data: &Dataset) -> Result<(), CheckpointError> {
+    let (got, expected) = (file.word(path, "pictures")?.to_owned(), data.fingerprint());
+    if got == expected {
+        return Ok(());
+    }
+    let (path, what) = (path.to_owned(), "pictures (their number, the sum of their bytes)".to_owned());
+    Err(CheckpointError::Different { path, what, got, expected, hint: "; give the --data of its training" })
+}
+
+/// Where a run in a folder has its checkpoint.
+pub fn checkpoint_path(out: &Path) -> PathBuf {
+    out.join("checkpoint.safetensors")
 }
 
 /// What a checkpoint of this program says that it is.

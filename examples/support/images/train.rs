@@ -1,6 +1,6 @@
 //! `train`: the arguments, and algorithm 1 from batch to batch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use literate_diffusion::torch::tch::Kind;
 use literate_diffusion::torch::trainer::{Settings, Weighting};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Model, Network, Objective};
-use super::run::Run;
-use super::{Machine, Outcome, load, out};
+use super::model::{Model, Name, Network, Objective};
+use super::run::{Run, Start, checkpoint_path};
+use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
 use crate::support::cli;
 
@@ -23,9 +23,9 @@ pub struct Arguments {
     /// The network to train
     #[arg(long, value_enum, default_value_t = Network::ResidualUnet)]
     network: Network,
-    /// Channels at each level of residual-unet, from fine to coarse; multiples of 8
-    #[arg(long, value_delimiter = ',', default_value = "64,128,256")]
-    widths: Vec<usize>,
+    /// Channels at each level of residual-unet, from fine to coarse; multiples of 8 [default: 64,128,256]
+    #[arg(long, value_delimiter = ',', value_parser = width)]
+    widths: Option<Vec<usize>>,
     /// Tell residual-unet the class of each picture, so that classes can be asked for
     #[arg(long)]
     conditional: bool,
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     attention: bool,
     /// The share of residual-unet's activations that are dropped
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_parser = cli::less_than_one, default_value_t = 0.0)]
     dropout: f64,
     /// T; beta rises from 1e-4 to 0.02 [default: 1000, time-channel: 300]
     #[arg(long, value_parser = cli::count)]
@@ -54,10 +54,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Weights::Simple)]
     weighting: Weights,
     /// The decay of the running average of the weights, which samples are made with; 0 for none
-    #[arg(long, default_value_t = 0.999)]
+    #[arg(long, value_parser = cli::less_than_one, default_value_t = 0.999)]
     ema: f64,
     /// The share of pictures whose class is kept from the network, for guidance
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_parser = cli::share, default_value_t = 0.1)]
     class_dropout: f64,
     /// Clip the gradient's norm to this [default: not clipped]
     #[arg(long, value_parser = cli::positive)]
@@ -73,9 +73,12 @@ pub struct Arguments {
     /// Folder of the data
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Folder for checkpoints, pictures and metrics
-    #[arg(long, default_value_os_t = out())]
-    out: PathBuf,
+    #[arg(long, help = format!("Folder for checkpoints, pictures and metrics [default: {}, with --resume: the \
+                                checkpoint's]", out().display()))]
+    out: Option<PathBuf>,
+    /// Begin anew where the folder has the checkpoint of an earlier run
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
     /// Minutes between checkpoints within an epoch
     #[arg(long, value_parser = cli::positive, default_value_t = 5.0)]
     save_every: f64,
@@ -118,6 +121,56 @@ impl Precision {
     }
 }
 
+/// For clap: the channels of a level.
+fn width(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(width) if width > 0 && width % 8 == 0 => Ok(width),
+        _ => Err("a width must be a multiple of 8, since GroupNorm makes 8 groups".to_owned()),
+    }
+}
+
+/// The model that the arguments ask for.
+fn model(arguments: &Arguments) -> Model {
+    let network = arguments.network;
+    if network != Network::ResidualUnet {
+        let only = [
+            ("--widths", arguments.widths.is_some()),
+            ("--conditional", arguments.conditional),
+            ("--attention", arguments.attention),
+            ("--dropout", arguments.dropout > 0.0),
+        ];
+        if let Some((flag, _)) = only.iter().find(|(_, given)| *given) {
+            usage(&format!("{flag} is for --network residual-unet, but {} was asked for", network.name()));
+        }
+    }
+    if network == Network::TimeChannel && DATA_SET.channels != 1 {
+        usage(&format!(
+            "time-channel takes pictures of one colour, but those of {} have {}",
+            DATA_SET.name, DATA_SET.channels
+        ));
+    }
+    let widths = match (&arguments.widths, network) {
+        (Some(widths), _) => widths.clone(),
+        (None, Network::ResidualUnet) => vec![64, 128, 256],
+        (None, _) => Vec::new(),
+    };
+    let side = DATA_SET.side;
+    let most = 1 + side.trailing_zeros() as usize;
+    if widths.len() > most {
+        usage(&format!("a side of {side} pixels can be halved {} times, so give at most {most} --widths", most - 1));
+    }
+    Model {
+        data: DATA_SET.name.to_owned(),
+        network,
+        widths,
+        classes: if arguments.conditional { DATA_SET.classes } else { 0 },
+        attention: arguments.attention,
+        dropout: arguments.dropout,
+        timesteps: arguments.timesteps.unwrap_or(network.timesteps()),
+        objective: arguments.objective,
+    }
+}
+
 /// All that a run's result follows from, but for the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
@@ -136,21 +189,11 @@ pub struct Setting {
 
 impl Setting {
     pub fn new(arguments: &Arguments) -> Self {
-        let (timesteps, epochs, batch) = match arguments.network {
-            Network::TimeChannel => (300, 10, 128),
-            Network::ResidualUnet | Network::PlainUnet => (1000, DATA_SET.epochs, 64),
+        let (epochs, batch) = match arguments.network {
+            Network::TimeChannel => (10, 128),
+            Network::ResidualUnet | Network::PlainUnet => (DATA_SET.epochs, 64),
         };
-        let residual = arguments.network == Network::ResidualUnet;
-        let model = Model {
-            data: DATA_SET.name.to_owned(),
-            network: arguments.network,
-            widths: if residual { arguments.widths.clone() } else { Vec::new() },
-            classes: if arguments.conditional && residual { DATA_SET.classes } else { 0 },
-            attention: arguments.attention && residual,
-            dropout: if residual { arguments.dropout } else { 0.0 },
-            timesteps: arguments.timesteps.unwrap_or(timesteps),
-            objective: arguments.objective,
-        };
+        let model = model(arguments);
         Self {
             model,
             epochs: arguments.epochs.unwrap_or(epochs),
@@ -193,15 +236,25 @@ impl Setting {
 /// Trains, from the beginning or from a checkpoint.
 pub fn train(arguments: &Arguments) -> Outcome<()> {
     let device = arguments.machine.prepare()?;
-    let data = Dataset::new(&load(arguments.data.as_deref(), Split::Train)?, device);
-    let mut run = match &arguments.resume {
-        None => Run::begin(Setting::new(arguments), &arguments.out, data, device)?,
-        Some(path) => Run::resume(path, &arguments.out, data, device)?,
+    let start = match &arguments.resume {
+        None => Start::new(Setting::new(arguments)),
+        Some(path) => Start::of_checkpoint(path)?,
     };
+    let of_checkpoint = arguments.resume.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
+    let out = arguments.out.clone().or(of_checkpoint).unwrap_or_else(out);
+    let checkpoint = checkpoint_path(&out);
+    if arguments.resume.is_none() && !arguments.overwrite && checkpoint.exists() {
+        let checkpoint = checkpoint.display();
+        return Err(format!(
+            "{checkpoint} is there already; go on from it with --resume, choose another --out, or give --overwrite"
+        )
+        .into());
+    }
+    let data = Dataset::new(&load(arguments.data.as_deref(), Split::Train)?, device);
+    let mut run = Run::begin(start, &out, data, device)?;
     println!("{run}");
-    let every = Duration::from_secs_f64(60.0 * arguments.save_every);
-    if learn(&mut run, every)? {
-        println!("done: {} has the checkpoint, the weights, the samples and the metrics", arguments.out.display());
+    if learn(&mut run, Duration::from_secs_f64(60.0 * arguments.save_every))? {
+        println!("done: {} has the checkpoint, the weights, the samples and the metrics", out.display());
     } else {
         println!("{}", run.how_to_go_on(arguments.data.as_deref()));
     }
