@@ -145,7 +145,7 @@ impl<'a> Sampler<'a> {
         Ok(&of_none + (of_class - &of_none) * self.sampling.guidance)
     }
 
-    /// The noise of samples `first`, `first` + 1, … at t, or that which they begin with (t = 0); channels last.
+    /// The noise of samples `first`, `first` + 1, … at t, or that which they begin with (t = 0).
     fn noise(&self, first: usize, shape: &[i64], t: usize) -> Tensor {
         let (parameters, times) = (self.net.parameters(), self.times.last().map_or(1, |last| last + 1));
         let options = (Kind::Float, parameters.device());
@@ -155,7 +155,7 @@ impl<'a> Sampler<'a> {
             drawn(self.sampling.seed, Stream::Samples, place, || Tensor::randn(&shape[1..], options))
         });
         let noise = Tensor::stack(&rows.collect::<Vec<_>>(), 0).to_kind(parameters.kind());
-        if shape.len() == 4 { noise.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { noise }
+        parameters.laid_out(&noise)
     }
 }
 

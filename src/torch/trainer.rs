@@ -120,7 +120,8 @@ impl Trainer {
         let samples = x0.size().first().copied().unwrap_or(0);
         let index = Tensor::randint(length(self.schedule.timesteps()), [samples], (Kind::Int64, x0.device()));
         let steps = self.schedule.at_index(&index);
-        let x0 = if self.settings.flips { flipped(x0) } else { x0.shallow_clone() };
+        let x0 = self.net.parameters().laid_out(x0);
+        let x0 = if self.settings.flips { flipped(&x0) } else { x0 };
         let eps = x0.randn_like();
         let labels = labels.map(|labels| self.some_without_class(labels));
 

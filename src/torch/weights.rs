@@ -15,12 +15,13 @@ pub struct Parameters {
     named: Vec<(String, Tensor)>,
     device: Device,
     kind: Kind,
+    channels_last: bool,
 }
 
 impl Parameters {
     /// None yet.
     pub fn new(device: Device, kind: Kind) -> Self {
-        Self { named: Vec::new(), device, kind }
+        Self { named: Vec::new(), device, kind, channels_last: false }
     }
 
     /// A new parameter, drawn from U(−`bound`, `bound`).
@@ -99,16 +100,27 @@ impl Parameters {
         assign(&mut self.named, found)
     }
 
-    /// Stores the weights of convolutions with their channels last, which is how libtorch's convolutions work fastest. The
-    /// gradients and Adam's moments follow. No value changes.
+    /// Stores the weights of convolutions with their channels last. The gradients and Adam's moments follow; no value
+    /// changes. Where it is fast, it is since libtorch's convolutions work that way inside.
     pub fn channels_last(&mut self) {
+        self.channels_last = true;
         no_grad(|| {
             for (_, tensor) in self.named.iter_mut().filter(|(_, tensor)| tensor.dim() == 4) {
-                let last = tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+                let last = channels_last(tensor);
                 tensor.set_data(&last);
             }
         });
     }
+
+    /// The same numbers in the memory order of the parameters.
+    pub(super) fn laid_out(&self, x: &Tensor) -> Tensor {
+        if self.channels_last && x.dim() == 4 { channels_last(x) } else { x.contiguous() }
+    }
+}
+
+/// The same tensor (N, channels, height, width), with the channels next to each other in memory.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// Copies the values of the `found` tensors into those of the same names. Where that fails, nothing has changed.

@@ -99,7 +99,7 @@ impl Run {
     pub fn begin(start: Start, out: &Path, data: Dataset, device: Device) -> Outcome<Self> {
         let lock = lock(out)?;
         let Start { setting, progress, checkpoint } = start;
-        let net = setting.model.network(setting.seed, device)?;
+        let net = setting.model.network(setting.seed, device, setting.precision)?;
         let mut trainer = Trainer::new(net, &setting.model.schedule()?, setting.for_trainer())?;
         if let Some((path, file)) = &checkpoint {
             same_pictures(path, file, &data)?;
@@ -252,7 +252,7 @@ impl Run {
     /// A grid of samples, by DDIM in 50 steps, from the same noise after each epoch.
     fn draw_samples(&mut self) -> Outcome<()> {
         let model = &self.setting.model;
-        let mut net = model.network(self.setting.seed, self.device)?;
+        let mut net = model.network(self.setting.seed, self.device, self.setting.precision)?;
         net.parameters_mut().assign(&self.trainer.best())?;
         let (count, columns) = self.setting.grid();
         let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, count)?;
