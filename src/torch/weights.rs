@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::schedule::length;
 use super::{in_file, lengths};
 use crate::error::{Error, Result};
 use crate::paper::CLIP_EPSILON;
@@ -62,6 +63,23 @@ impl Parameters {
     /// How many numbers θ has.
     pub fn count(&self) -> usize {
         self.named.iter().map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// The gradient of `loss`, all parameters after one another in one vector: 0 for those that it does not depend on.
+    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+        let tensors = self.tensors();
+        let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
+        let flat = gradients.iter().zip(&tensors).map(|(gradient, tensor)| {
+            if gradient.defined() { gradient.reshape([-1]) } else { tensor.detach().zeros_like().reshape([-1]) }
+        });
+        Tensor::cat(&flat.collect::<Vec<_>>(), 0)
+    }
+
+    /// Cuts a vector with a number for each parameter into tensors of their shapes, which share its memory.
+    pub(super) fn split(&self, vector: &Tensor) -> Vec<Tensor> {
+        let lengths: Vec<_> = self.named.iter().map(|(_, tensor)| length(tensor.numel())).collect();
+        let parts = vector.split_with_sizes(lengths.as_slice(), 0);
+        parts.iter().zip(&self.named).map(|(part, (_, tensor))| part.view_(tensor.size())).collect()
     }
 
     /// Where they are.
@@ -222,24 +240,19 @@ impl Average {
     }
 }
 
-/// Scales all gradients down so that their norm together is at most `max_norm`; the norm before that, still on the device.
+/// Scales a [gradient](Parameters::gradient) down so that its norm is at most `max_norm`; the norm before that, still on the
+/// device.
 ///
 /// Source: Pascanu, Mikolov, Bengio 2013, algorithm 1; what is added to the norm is PyTorch's.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0; [`Error::Empty`] where nothing has a gradient
-pub fn clip_grad_norm(parameters: &Parameters, max_norm: f64) -> Result<Tensor> {
+/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0
+pub fn clip_grad_norm(gradient: &mut Tensor, max_norm: f64) -> Result<Tensor> {
     if !(max_norm.is_finite() && max_norm > 0.0) {
         return Err(Error::OutOfRange { name: "max_norm", expected: "a finite number above 0", got: max_norm });
     }
-    let mut gradients: Vec<_> =
-        parameters.named.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined).collect();
-    if gradients.is_empty() {
-        return Err(Error::Empty { name: "the gradient" });
-    }
-    let norms: Vec<_> = gradients.iter().map(Tensor::norm).collect();
-    let norm = Tensor::stack(&norms, 0).norm();
+    let norm = gradient.norm();
     let scale = ((&norm + CLIP_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
-    no_grad(|| gradients.iter_mut().for_each(|gradient| *gradient *= &scale));
+    *gradient *= &scale;
     Ok(norm)
 }
