@@ -102,11 +102,11 @@ impl Trainer {
         let step = u64::from(self.adam.steps().unsigned_abs()) + 1;
         let (index, errors) = drawn(self.settings.seed, Stream::Training, step, || self.errors(x0, labels))?;
         let loss = (&errors * self.weights.index_select(0, &index)).mean(Kind::Float);
-        loss.backward();
+        let mut gradient = self.net.parameters().gradient(&loss);
         if let Some(max_norm) = self.settings.max_norm {
-            let _ = clip_grad_norm(self.net.parameters(), max_norm)?;
+            let _ = clip_grad_norm(&mut gradient, max_norm)?;
         }
-        self.adam.step(self.net.parameters());
+        self.adam.step(self.net.parameters(), &gradient)?;
         if let Some(average) = &mut self.average {
             average.update(self.net.parameters());
         }

@@ -70,16 +70,29 @@ impl Parameters {
         let tensors = self.tensors();
         let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
         let flat = gradients.iter().zip(&tensors).map(|(gradient, tensor)| {
-            if gradient.defined() { gradient.reshape([-1]) } else { tensor.detach().zeros_like().reshape([-1]) }
+            if gradient.defined() { self.flat(gradient) } else { self.flat(&tensor.detach().zeros_like()) }
         });
         Tensor::cat(&flat.collect::<Vec<_>>(), 0)
+    }
+
+    /// The numbers of a tensor in the order in which those of a parameter lie in memory.
+    fn flat(&self, tensor: &Tensor) -> Tensor {
+        if self.is_channels_last(tensor) { tensor.permute([0, 2, 3, 1]).reshape([-1]) } else { tensor.reshape([-1]) }
     }
 
     /// Cuts a vector with a number for each parameter into tensors of their shapes, which share its memory.
     pub(super) fn split(&self, vector: &Tensor) -> Vec<Tensor> {
         let lengths: Vec<_> = self.named.iter().map(|(_, tensor)| length(tensor.numel())).collect();
         let parts = vector.split_with_sizes(lengths.as_slice(), 0);
-        parts.iter().zip(&self.named).map(|(part, (_, tensor))| part.view_(tensor.size())).collect()
+        let shaped = parts.iter().zip(&self.named).map(|(part, (_, tensor))| match *tensor.size() {
+            [n, c, h, w] if self.channels_last => part.view([n, h, w, c]).permute([0, 3, 1, 2]),
+            ref size => part.view(size),
+        });
+        shaped.collect()
+    }
+
+    fn is_channels_last(&self, tensor: &Tensor) -> bool {
+        self.channels_last && tensor.dim() == 4
     }
 
     /// Where they are.
@@ -118,8 +131,8 @@ impl Parameters {
         assign(&mut self.named, found)
     }
 
-    /// Stores the weights of convolutions with their channels last. The gradients and Adam's moments follow; no value
-    /// changes. Where it is fast, it is since libtorch's convolutions work that way inside.
+    /// Stores the weights of convolutions with their channels last, which is faster where libtorch's convolutions work that
+    /// way inside. No value changes. This comes before an optimiser is made, since its moments follow the parameters' order.
     pub fn channels_last(&mut self) {
         self.channels_last = true;
         no_grad(|| {
@@ -132,7 +145,7 @@ impl Parameters {
 
     /// The same numbers in the memory order of the parameters.
     pub(super) fn laid_out(&self, x: &Tensor) -> Tensor {
-        if self.channels_last && x.dim() == 4 { channels_last(x) } else { x.contiguous() }
+        if self.is_channels_last(x) { channels_last(x) } else { x.contiguous() }
     }
 }
 
