@@ -72,6 +72,7 @@ fn main() -> Result<()> {
         ema: None,
         max_norm: None,
         class_dropout: 0.0,
+        antithetic: false,
         flips: false,
         precision,
         seed: 0,

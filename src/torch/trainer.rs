@@ -41,6 +41,8 @@ pub struct Settings {
     pub max_norm: Option<f64>,
     /// The share of samples that are told no class, so that guidance has something to compare with.
     pub class_dropout: f64,
+    /// Whether the second half of a batch has the times T + 1 − t of the first, so that their mean varies less.
+    pub antithetic: bool,
     /// Whether each picture is mirrored with probability ½.
     pub flips: bool,
     /// The kind of number that the network computes in; its parameters stay in theirs.
@@ -117,8 +119,7 @@ impl Trainer {
 
     /// Draws t and ε, and has the network predict: the indices t − 1 and the mean squared error of each sample.
     fn errors(&self, x0: &Tensor, labels: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
-        let samples = x0.size().first().copied().unwrap_or(0);
-        let index = Tensor::randint(length(self.schedule.timesteps()), [samples], (Kind::Int64, x0.device()));
+        let index = self.indices(x0);
         let steps = self.schedule.at_index(&index);
         let x0 = self.net.parameters().laid_out(x0);
         let x0 = if self.settings.flips { flipped(&x0) } else { x0 };
@@ -135,6 +136,17 @@ impl Trainer {
         let rest: Vec<i64> = (1..length(target.dim())).collect();
         let errors = (predicted.to_kind(target.kind()) - target).square().mean_dim(rest.as_slice(), false, None);
         Ok((index, errors))
+    }
+
+    /// An index t − 1 for each sample.
+    fn indices(&self, x0: &Tensor) -> Tensor {
+        let (samples, timesteps) = (x0.size().first().copied().unwrap_or(0), length(self.schedule.timesteps()));
+        let uniform = |count| Tensor::randint(timesteps, [count], (Kind::Int64, x0.device()));
+        if !self.settings.antithetic {
+            return uniform(samples);
+        }
+        let half = uniform((samples + 1) / 2);
+        Tensor::cat(&[&half, &(timesteps - 1 - &half)], 0).narrow(0, 0, samples)
     }
 
     /// Replaces some of the labels, at random, by the class that means "no class".

@@ -15,7 +15,7 @@ use super::train::Setting;
 use super::{Outcome, grid, sample};
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
-use crate::support::files::write_atomically;
+use crate::support::files::{lock, write_atomically};
 use crate::support::plot::{Axes, BLUE, Curve, Figure, GREEN, ORANGE, PURPLE, SKY, VERMILION};
 use crate::support::tensors::Tensors;
 
@@ -332,15 +332,4 @@ fn shown_epochs(epochs: usize) -> Vec<usize> {
     let count = epochs.min(6);
     let last = count.max(2) - 1;
     (0..count).map(|i| 1 + i * (epochs - 1) / last).collect()
-}
-
-/// Takes a folder for this run alone, until the run ends.
-fn lock(out: &Path) -> Outcome<File> {
-    let path = out.join("lock");
-    let cannot =
-        |error: std::io::Error| format!("{} cannot be written ({error}); choose another --out", path.display());
-    std::fs::create_dir_all(out).map_err(cannot)?;
-    let file = File::create(&path).map_err(cannot)?;
-    file.try_lock().map_err(|_| format!("another run writes to {}; choose another --out", out.display()))?;
-    Ok(file)
 }

@@ -221,6 +221,7 @@ impl Setting {
             ema: (self.ema != 0.0).then_some(self.ema),
             max_norm: self.max_norm,
             class_dropout: self.class_dropout,
+            antithetic: false,
             flips: self.flips,
             precision: self.precision.kind(),
             seed: self.seed,
