@@ -211,19 +211,15 @@ impl Schedule {
     /// ```
     pub fn at(&self, times: &[usize]) -> Result<Steps> {
         times.iter().try_for_each(|&t| self.check(t))?;
-        Ok(self.at_index(&Tensor::from_slice(&times.iter().map(|&t| length(t) - 1).collect::<Vec<_>>())))
-    }
-
-    /// As [`at`](Self::at), from indices t − 1 that are on the device of the tables and are known to be right.
-    pub(super) fn at_index(&self, index: &Tensor) -> Steps {
-        let now = index + 1;
+        let index = Tensor::from_slice(&times.iter().map(|&t| length(t) - 1).collect::<Vec<_>>());
+        let now = &index + 1;
         let beta = self.beta.index_select(0, &now);
         let log_alpha_bar = self.log_alpha_bar.index_select(0, &now);
-        let log_alpha_bar_prev = self.log_alpha_bar.index_select(0, index);
+        let log_alpha_bar_prev = self.log_alpha_bar.index_select(0, &index);
         let one_minus_alpha_bar = one_minus_exp(&log_alpha_bar);
         let one_minus_alpha_bar_prev = one_minus_exp(&log_alpha_bar_prev);
-        Steps {
-            index: index.shallow_clone(),
+        Ok(Steps {
+            index,
             alpha: 1.0 - &beta,
             alpha_bar: log_alpha_bar.exp(),
             alpha_bar_prev: log_alpha_bar_prev.exp(),
@@ -231,13 +227,7 @@ impl Schedule {
             one_minus_alpha_bar,
             one_minus_alpha_bar_prev,
             beta,
-        }
-    }
-
-    /// The same tables on a device.
-    pub(super) fn to_device(&self, device: Device) -> Self {
-        let [beta, log_alpha_bar] = [&self.beta, &self.log_alpha_bar].map(|table| table.to_device(device));
-        Self { timesteps: self.timesteps, beta, log_alpha_bar }
+        })
     }
 
     fn check(&self, t: usize) -> Result<()> {

@@ -2,11 +2,11 @@
 //!
 //! Nothing in a step waits for the device: the loss stays there, and so do the sums behind the loss over t.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Reduction, Tensor, no_grad};
 
 use super::adam::Adam;
 use super::dataset::flipped;
-use super::diffusion::{eps_weight, min_snr_weight, q_sample, v_target, v_weight, variance, x0_weight};
+use super::diffusion::{eps_weight, min_snr_weight, v_weight, variance, x0_weight};
 use super::random::{Stream, drawn};
 use super::schedule::{Schedule, Steps, length, numbers};
 use super::unet::ImageNetwork;
@@ -58,15 +58,18 @@ pub const TENTHS: usize = 10;
 pub struct Trainer {
     net: Box<dyn ImageNetwork>,
     settings: Settings,
-    schedule: Schedule,
-    /// The weight of each t, from t = 1.
-    weights: Tensor,
+    /// From t = 1: what x_0 and ε are multiplied by in x_t, the weight of the error, and which tenth of 1..=T it is.
+    signal: Tensor,
+    noise: Tensor,
+    weights: Option<Tensor>,
+    tenths: Tensor,
     adam: Adam,
     average: Option<Average>,
     /// For each tenth of 1..=T, the sum of the samples' losses and their number.
     losses: Tensor,
-    /// The first step whose loss was not finite; 0 where there is none.
-    first_bad_step: Tensor,
+    /// The sum of the losses, which is not finite from the first one on that is not, and how many steps it was.
+    sum: Tensor,
+    good_steps: Tensor,
 }
 
 impl Trainer {
@@ -82,12 +85,22 @@ impl Trainer {
         let device = net.parameters().device();
         let adam = Adam::new(net.parameters(), settings.lr, ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON)?;
         let average = settings.ema.map(|decay| Average::new(net.parameters(), decay)).transpose()?;
-        let weights = weights(schedule, settings.prediction, settings.weighting)?.to_kind(Kind::Float);
+        let timesteps = length(schedule.timesteps());
+        let steps = schedule.at(&(1..=schedule.timesteps()).collect::<Vec<_>>())?;
+        let on_device = |table: &Tensor| table.to_kind(net.parameters().kind()).to_device(device);
+        let weights = match settings.weighting {
+            Weighting::Simple => None,
+            weighting => Some(weights(&steps, settings.prediction, weighting)?),
+        };
+        let tenths = (steps.index() * length(TENTHS)).divide_scalar_mode(timesteps, "floor");
         Ok(Self {
-            schedule: schedule.to_device(device),
-            weights: weights.to_device(device),
+            signal: on_device(&steps.alpha_bar.sqrt()),
+            noise: on_device(&steps.one_minus_alpha_bar.sqrt()),
+            weights: weights.map(|weights| on_device(&weights)),
+            tenths: tenths.to_device(device),
             losses: Tensor::zeros([length(TENTHS), 2], (Kind::Double, device)),
-            first_bad_step: Tensor::zeros([], (Kind::Int64, device)),
+            sum: Tensor::zeros([], (Kind::Double, device)),
+            good_steps: Tensor::zeros([], (Kind::Int64, device)),
             net,
             settings,
             adam,
@@ -103,7 +116,10 @@ impl Trainer {
     pub fn step(&mut self, x0: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let step = u64::from(self.adam.steps().unsigned_abs()) + 1;
         let (index, errors) = drawn(self.settings.seed, Stream::Training, step, || self.errors(x0, labels))?;
-        let loss = (&errors * self.weights.index_select(0, &index)).mean(Kind::Float);
+        let loss = match &self.weights {
+            None => errors.mean(None),
+            Some(weights) => (&errors * weights.index_select(0, &index)).mean(None),
+        };
         let mut gradient = self.net.parameters().gradient(&loss);
         if let Some(max_norm) = self.settings.max_norm {
             let _ = clip_grad_norm(&mut gradient, max_norm)?;
@@ -113,34 +129,36 @@ impl Trainer {
             average.update(self.net.parameters());
         }
         let loss = loss.detach();
-        no_grad(|| self.take_note(&index, &errors.detach(), &loss, step));
+        no_grad(|| self.take_note(&index, &errors.detach(), &loss));
         Ok(loss)
     }
 
     /// Draws t and ε, and has the network predict: the indices t − 1 and the mean squared error of each sample.
     fn errors(&self, x0: &Tensor, labels: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
         let index = self.indices(x0);
-        let steps = self.schedule.at_index(&index);
+        let columns: Vec<i64> = (0..x0.dim()).map(|dimension| if dimension == 0 { -1 } else { 1 }).collect();
+        let at_t = |table: &Tensor| table.index_select(0, &index).view(columns.as_slice());
+        let (signal, noise) = (at_t(&self.signal), at_t(&self.noise));
         let x0 = self.net.parameters().laid_out(x0);
         let x0 = if self.settings.flips { flipped(&x0) } else { x0 };
         let eps = x0.randn_like();
         let labels = labels.map(|labels| self.some_without_class(labels));
 
-        let xt = q_sample(&x0, &steps, &eps)?;
+        let xt = (&x0 * &signal).addcmul_(&eps, &noise);
         let predicted = self.net.forward_t(&xt.to_kind(self.settings.precision), &index, labels.as_ref(), true)?;
         let target = match self.settings.prediction {
             Prediction::Eps => eps,
             Prediction::X0 => x0,
-            Prediction::V => v_target(&x0, &steps, &eps)?,
+            Prediction::V => eps * signal - x0 * noise,
         };
         let rest: Vec<i64> = (1..length(target.dim())).collect();
-        let errors = (predicted.to_kind(target.kind()) - target).square().mean_dim(rest.as_slice(), false, None);
-        Ok((index, errors))
+        let errors = predicted.to_kind(target.kind()).mse_loss(&target, Reduction::None);
+        Ok((index, errors.mean_dim(rest.as_slice(), false, None)))
     }
 
     /// An index t − 1 for each sample.
     fn indices(&self, x0: &Tensor) -> Tensor {
-        let (samples, timesteps) = (x0.size().first().copied().unwrap_or(0), length(self.schedule.timesteps()));
+        let (samples, timesteps) = (x0.size().first().copied().unwrap_or(0), length(self.signal.numel()));
         let uniform = |count| Tensor::randint(timesteps, [count], (Kind::Int64, x0.device()));
         if !self.settings.antithetic {
             return uniform(samples);
@@ -155,13 +173,11 @@ impl Trainer {
         labels.masked_fill(&dropped, length(self.net.classes()))
     }
 
-    fn take_note(&mut self, index: &Tensor, errors: &Tensor, loss: &Tensor, step: u64) {
-        let tenth = (index * length(TENTHS)).divide_scalar_mode(length(self.schedule.timesteps()), "floor");
-        let errors = errors.to_kind(Kind::Double);
-        let rows = Tensor::stack(&[&errors, &errors.ones_like()], 1);
-        let _ = self.losses.index_add_(0, &tenth, &rows);
-        let bad = loss.isfinite().logical_not().logical_and(&self.first_bad_step.eq(0));
-        self.first_bad_step += bad.to_kind(Kind::Int64) * step.cast_signed();
+    fn take_note(&mut self, index: &Tensor, errors: &Tensor, loss: &Tensor) {
+        let rows = Tensor::stack(&[errors, &errors.ones_like()], 1).to_kind(Kind::Double);
+        let _ = self.losses.index_add_(0, &self.tenths.index_select(0, index), &rows);
+        self.sum += loss;
+        self.good_steps += self.sum.isfinite();
     }
 
     /// Fails where the loss of some step so far was not finite. This waits for the device.
@@ -169,10 +185,11 @@ impl Trainer {
     /// # Errors
     /// [`Error::NotFinite`], with the first such step
     pub fn check(&self) -> Result<()> {
-        match self.first_bad_step.int64_value(&[]).unsigned_abs() {
-            0 => Ok(()),
-            step => Err(Error::NotFinite { name: "the loss", step }),
+        let good_steps = self.good_steps.int64_value(&[]).unsigned_abs();
+        if good_steps == self.steps() as u64 {
+            return Ok(());
         }
+        Err(Error::NotFinite { name: "the loss", step: good_steps + 1 })
     }
 
     /// The mean squared error over each tenth of 1..=T since the last [`Trainer::forget_losses`]; NaN where no t was drawn.
@@ -236,23 +253,20 @@ impl Trainer {
                 return Err(Error::NamedArray { name: "losses".to_owned(), expected: vec![TENTHS, 2], got });
             }
         }
+        let _ = self.sum.zero_();
+        let _ = self.good_steps.fill_(length(steps));
         Ok(())
     }
 }
 
 /// The weight of each t, from t = 1, for a squared error that is a mean over the dimensions.
-fn weights(schedule: &Schedule, prediction: Prediction, weighting: Weighting) -> Result<Tensor> {
-    let steps: Steps = schedule.at(&(1..=schedule.timesteps()).collect::<Vec<_>>())?;
-    Ok(match weighting {
-        Weighting::Simple => steps.beta.ones_like(),
-        Weighting::MinSnr(gamma) => min_snr_weight(&steps, gamma, prediction),
-        Weighting::Elbo => {
-            let variance = variance(&steps, Variance::Beta);
-            match prediction {
-                Prediction::Eps => eps_weight(&steps, &variance)?,
-                Prediction::X0 => x0_weight(&steps, &variance),
-                Prediction::V => v_weight(&steps, &variance),
-            }
-        }
+fn weights(steps: &Steps, prediction: Prediction, weighting: Weighting) -> Result<Tensor> {
+    let variance = variance(steps, Variance::Beta);
+    Ok(match (weighting, prediction) {
+        (Weighting::Simple, _) => steps.beta.ones_like(),
+        (Weighting::MinSnr(gamma), _) => min_snr_weight(steps, gamma, prediction),
+        (Weighting::Elbo, Prediction::Eps) => eps_weight(steps, &variance)?,
+        (Weighting::Elbo, Prediction::X0) => x0_weight(steps, &variance),
+        (Weighting::Elbo, Prediction::V) => v_weight(steps, &variance),
     })
 }
