@@ -11,6 +11,7 @@ use literate_diffusion::torch::tch::{Device, Kind, Tensor};
 use literate_diffusion::torch::trainer::{TENTHS, Trainer};
 use serde::{Deserialize, Serialize};
 
+use super::model::Network;
 use super::train::Setting;
 use super::{Outcome, grid, sample};
 use crate::DATA_SET;
@@ -28,6 +29,8 @@ pub struct Run {
     pub data: Dataset,
     out: PathBuf,
     device: Device,
+    /// How many samples are shown after each epoch.
+    samples: usize,
     progress: Progress,
     /// The sum of the losses since the last row, on the device.
     recent: Tensor,
@@ -96,7 +99,7 @@ impl Start {
 
 impl Run {
     /// Begins, once the folder is this run's alone and the data is that of the checkpoint.
-    pub fn begin(start: Start, out: &Path, data: Dataset, device: Device) -> Outcome<Self> {
+    pub fn begin(start: Start, out: &Path, data: Dataset, device: Device, samples: Option<usize>) -> Outcome<Self> {
         let lock = lock(out)?;
         let Start { setting, progress, checkpoint } = start;
         let net = setting.model.network(setting.seed, device, setting.precision)?;
@@ -112,6 +115,7 @@ impl Run {
             data,
             out: out.to_owned(),
             device,
+            samples: samples.unwrap_or(if setting.model.network == Network::TimeChannel { 16 } else { 64 }),
             recent: Tensor::zeros([], (Kind::Double, device)) + progress.recent_loss,
             recent_steps: progress.recent_steps,
             recent_pictures: progress.recent_pictures,
@@ -251,13 +255,15 @@ impl Run {
 
     /// A grid of samples, by DDIM in 50 steps, from the same noise after each epoch.
     fn draw_samples(&mut self) -> Outcome<()> {
+        if self.samples == 0 {
+            return Ok(());
+        }
         let model = &self.setting.model;
         let mut net = model.network(self.setting.seed, self.device, self.setting.precision)?;
         net.parameters_mut().assign(&self.trainer.best())?;
-        let (count, columns) = self.setting.grid();
-        let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, count)?;
+        let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, self.samples)?;
         let path = self.out.join(format!("samples-epoch-{:02}.png", self.progress.losses_over_t.len()));
-        grid::write(&path, &samples, columns, 2)
+        grid::write(&path, &samples, self.samples.isqrt(), 2)
     }
 
     fn write_metrics(&self) -> Outcome<()> {

@@ -79,6 +79,9 @@ pub struct Arguments {
     /// Begin anew where the folder has the checkpoint of an earlier run
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
+    /// Samples to show after each epoch [default: 64, time-channel: 16]
+    #[arg(long)]
+    samples: Option<usize>,
     /// Minutes between checkpoints within an epoch
     #[arg(long, value_parser = cli::positive, default_value_t = 5.0)]
     save_every: f64,
@@ -227,11 +230,6 @@ impl Setting {
             seed: self.seed,
         }
     }
-
-    /// How many samples an epoch's grid shows, and in how many columns.
-    pub fn grid(&self) -> (usize, usize) {
-        if self.model.network == Network::TimeChannel { (16, 4) } else { (64, 8) }
-    }
 }
 
 /// Trains, from the beginning or from a checkpoint.
@@ -252,7 +250,7 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
         .into());
     }
     let data = Dataset::new(&load(arguments.data.as_deref(), Split::Train)?, device);
-    let mut run = Run::begin(start, &out, data, device)?;
+    let mut run = Run::begin(start, &out, data, device, arguments.samples)?;
     println!("{run}");
     if learn(&mut run, Duration::from_secs_f64(60.0 * arguments.save_every))? {
         println!("done: {} has the checkpoint, the weights, the samples and the metrics", out.display());
