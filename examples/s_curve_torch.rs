@@ -1,6 +1,6 @@
 //! Chapter 10: the S-curve again, in libtorch, with the widespread notebook's setting.
 //!
-//! `cargo run --release --features torch --example s_curve_torch -- train`, then `-- sample`
+//! `cargo run --release --features torch --example s_curve_torch` trains, then samples; `-- train` and `-- sample` do one.
 
 #[path = "support/s_curve_torch.rs"]
 mod run;
@@ -24,10 +24,18 @@ use run::{Arguments, Command, Run, SampleArguments, Setting};
 use support::cli;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    cli::run(|| match &arguments.command {
-        Command::Train(arguments) => train(&mut Run::begin(arguments, new_trainer)?),
-        Command::Sample(arguments) => sample(arguments),
+    let commands = Arguments::parse().commands();
+    cli::run(|| {
+        for command in &commands {
+            let done = match command {
+                Command::Train(arguments) => train(&mut Run::begin(arguments, new_trainer)?)?,
+                Command::Sample(arguments) => sample(arguments).map(|()| true)?,
+            };
+            if !done {
+                break; // stopped by Ctrl-C, and saved
+            }
+        }
+        Ok(())
     })
 }
 
@@ -57,14 +65,15 @@ fn new_trainer(setting: &Setting, device: Device) -> literate_diffusion::Result<
     Trainer::new(Box::new(network(setting.seed, device)?), &schedule()?, settings)
 }
 
-/// Algorithm 1, epoch by epoch: each goes over the points once, in an order of its own.
-fn train(run: &mut Run) -> Result<(), Box<dyn Error>> {
+/// Algorithm 1, epoch by epoch: each goes over the points once, in an order of its own. False where Ctrl-C ended it.
+fn train(run: &mut Run) -> Result<bool, Box<dyn Error>> {
     let stop = cli::stop_flag()?;
     let bar = cli::progress(run.setting.epochs as u64, run.losses.len() as u64, "training");
     while run.losses.len() < run.setting.epochs {
         if stop.load(Ordering::SeqCst) {
             bar.abandon();
-            return run.save_and_say_how_to_go_on();
+            run.save_and_say_how_to_go_on()?;
+            return Ok(false);
         }
         let order = run.order();
         let mut sum = Tensor::zeros([], (Kind::Float, order.device()));
@@ -79,7 +88,8 @@ fn train(run: &mut Run) -> Result<(), Box<dyn Error>> {
     }
     bar.finish();
     run.save()?;
-    run.report()
+    run.report()?;
+    Ok(true)
 }
 
 /// Algorithm 2, or DDIM, from noise to points.

@@ -201,6 +201,18 @@ mod loss {
     }
 }
 
+/// A gradient may be infinite where the loss is not: the parameters tell, before they are saved.
+#[test]
+fn a_parameter_that_is_no_number_is_found() {
+    let mut trainer = Trainer::new(unet(small(0)), &schedule(5), SETTINGS).unwrap();
+    trainer.check().unwrap();
+    let mut state = trainer.state();
+    let at = state.iter().position(|(name, _)| name == "weights.out_conv.bias").unwrap();
+    state[at].1 = state[at].1.full_like(f64::INFINITY);
+    trainer.load(&state, 0).unwrap();
+    assert_eq!(trainer.check().unwrap_err(), Error::NotFinite { name: "a parameter", step: 0 });
+}
+
 mod classes {
     use super::*;
 

@@ -27,12 +27,23 @@ use crate::support::{cli, figures};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Trains the S-curve's noise predictor in libtorch, and samples from it.
+/// Trains the S-curve's noise predictor in libtorch, and samples from it. Without a command, it does both.
 #[derive(Parser)]
 #[command(name = "s_curve_torch", version)]
 pub struct Arguments {
     #[command(subcommand)]
-    pub command: Command,
+    command: Option<Command>,
+}
+
+impl Arguments {
+    /// What is to be done: the command, or both of them with their defaults.
+    pub fn commands(self) -> Vec<Command> {
+        let default = |name: &str| Self::parse_from(["s_curve_torch", name]).command;
+        match self.command {
+            Some(command) => vec![command],
+            None => ["train", "sample"].into_iter().filter_map(default).collect(),
+        }
+    }
 }
 
 #[derive(Subcommand)]

@@ -180,16 +180,20 @@ impl Trainer {
         self.good_steps += self.sum.isfinite();
     }
 
-    /// Fails where the loss of some step so far was not finite. This waits for the device.
+    /// Fails where the loss of some step so far was not finite, or a parameter is not. This waits for the device.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], with the first such step
+    /// [`Error::NotFinite`], with the first step of such a loss, or with this step
     pub fn check(&self) -> Result<()> {
         let good_steps = self.good_steps.int64_value(&[]).unsigned_abs();
-        if good_steps == self.steps() as u64 {
-            return Ok(());
+        if good_steps < self.steps() as u64 {
+            return Err(Error::NotFinite { name: "the loss", step: good_steps + 1 });
         }
-        Err(Error::NotFinite { name: "the loss", step: good_steps + 1 })
+        let sums: Vec<_> = self.net.parameters().tensors().iter().map(|tensor| tensor.detach().sum(None)).collect();
+        if Tensor::stack(&sums, 0).isfinite().all().int64_value(&[]) == 0 {
+            return Err(Error::NotFinite { name: "a parameter", step: good_steps });
+        }
+        Ok(())
     }
 
     /// The mean squared error over each tenth of 1..=T since the last [`Trainer::forget_losses`]; NaN where no t was drawn.

@@ -148,10 +148,11 @@ pub fn shape(count: usize) -> [i64; 4] {
     [count, DATA_SET.channels, DATA_SET.side, DATA_SET.side].map(|length| length as i64)
 }
 
-/// The times that a strip shows: the first, the last, 0, and some between.
+/// The times that a strip shows, from the first to 0: more of the late ones, at which most is seen to happen.
 fn shown(times: &[usize]) -> Vec<usize> {
     let all: Vec<usize> = std::iter::once(0).chain(times.iter().copied()).collect();
-    let mut shown: Vec<usize> = (0..COLUMNS).map(|i| all[i * (all.len() - 1) / (COLUMNS - 1)]).collect();
+    let place = |i: usize| (i * i * (all.len() - 1)).div_ceil((COLUMNS - 1).pow(2));
+    let mut shown: Vec<usize> = (0..COLUMNS).map(|i| all[place(i)]).collect();
     shown.dedup();
     shown
 }
