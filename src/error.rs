@@ -89,6 +89,15 @@ pub enum Error {
         got: Option<Vec<usize>>,
     },
 
+    /// A number that has become infinite or NaN.
+    #[error("{name} is not a finite number at step {step}")]
+    NotFinite {
+        /// What it is.
+        name: &'static str,
+        /// The step at which it was seen first, from 1.
+        step: u64,
+    },
+
     /// A density asked for where there is none: x_0 is known, so that q(x_0 | x_1, x_0) is a point mass.
     #[error("q(x_{{t-1}} | x_t, x_0) at t = {t} is a point mass on x_0, which has no density; ask for t >= 2")]
     PointMass {

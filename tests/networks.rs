@@ -337,9 +337,11 @@ mod mlp_backward {
                     let (_, delta) = mlp::loss_gradient(&there.eps_theta, &pair.eps).unwrap();
                     let gradient = mlp::mlp_backward(&pair.by_hand, &there, &pair.times, &delta).unwrap();
                     let eps = tensor(&pair.eps, Kind::Double, device);
-                    (pair.twin_output(device) - eps).square().mean(Kind::Double).backward();
-                    let of_each = pair.twin.parameters().tensors().into_iter().zip(named(&gradient));
-                    of_each.map(|(got, (_, want))| relative(&numbers(&got.grad()), &numbers(&want))).fold(0.0, larger)
+                    let loss = (pair.twin_output(device) - eps).square().mean(Kind::Double);
+                    let got = pair.twin.parameters().gradient(&loss);
+                    let lengths: Vec<_> = pair.twin.parameters().tensors().iter().map(|p| p.numel() as i64).collect();
+                    let of_each = got.split_with_sizes(lengths.as_slice(), 0).into_iter().zip(named(&gradient));
+                    of_each.map(|(got, (_, want))| relative(&numbers(&got), &numbers(&want))).fold(0.0, larger)
                 });
                 errors.fold(0.0, larger)
             },
@@ -347,15 +349,14 @@ mod mlp_backward {
     }
 }
 
-/// One parameter that is `theta`, with a gradient of `gradient`.
-fn parameter(theta: &Array1<f64>, gradient: &Array1<f64>) -> MlpDiffusion {
+/// One parameter that is `theta`.
+fn parameter(theta: &Array1<f64>) -> MlpDiffusion {
     let mut net = MlpDiffusion::new(&[1, theta.len(), 1], 1, Device::Cpu, Kind::Double).unwrap();
     let values: Vec<_> = net.parameters().named().iter().map(|(n, t)| (n.clone(), t.zeros_like())).collect();
     let of = |array: &Array1<f64>| Tensor::from_slice(&array.to_vec()).unsqueeze(0);
     let with_theta =
         values.into_iter().map(|(n, t)| if n == "step_embeddings.0.weight" { (n, of(theta)) } else { (n, t) });
     net.parameters_mut().assign(&with_theta.collect::<Vec<_>>()).unwrap();
-    set_gradient(&net, gradient);
     net
 }
 
@@ -363,8 +364,10 @@ fn the_parameter(net: &MlpDiffusion) -> Tensor {
     net.parameters().named().iter().find(|(name, _)| name == "step_embeddings.0.weight").unwrap().1.shallow_clone()
 }
 
-fn set_gradient(net: &MlpDiffusion, gradient: &Array1<f64>) {
-    (the_parameter(net) * Tensor::from_slice(&gradient.to_vec()).unsqueeze(0)).sum(Kind::Double).backward();
+/// The gradient of a loss for which that of the one parameter is `wanted`, and that of all others 0.
+fn gradient(net: &MlpDiffusion, wanted: &Array1<f64>) -> Tensor {
+    let loss = (the_parameter(net) * Tensor::from_slice(&wanted.to_vec()).unsqueeze(0)).sum(Kind::Double);
+    net.parameters().gradient(&loss)
 }
 
 mod adam_step {
@@ -376,15 +379,14 @@ mod adam_step {
         let case = (array(6), prop::collection::vec((array(6), -6..3), 5));
         let settings = AdamSettings::kingma_ba(0.01).unwrap();
         check!(Torch).bound(1e-12, "five steps of a dozen roundings").property(case, |(mut theta, gradients)| {
-            let net = parameter(&theta, &Array1::zeros(6));
+            let net = parameter(&theta);
             let AdamSettings { lr, beta_1, beta_2, epsilon } = settings;
             let mut adam = Adam::new(net.parameters(), lr, beta_1, beta_2, epsilon).unwrap();
             let (mut m, mut v) = (Array1::zeros(6), Array1::zeros(6));
-            for (k, (gradient, power)) in (1..).zip(gradients) {
-                let gradient = gradient * 10_f64.powi(power);
-                mlp::adam_step(&mut theta, &gradient, &mut m, &mut v, k, settings).unwrap();
-                set_gradient(&net, &gradient);
-                adam.step(net.parameters());
+            for (k, (wanted, power)) in (1..).zip(gradients) {
+                let wanted = wanted * 10_f64.powi(power);
+                mlp::adam_step(&mut theta, &wanted, &mut m, &mut v, k, settings).unwrap();
+                adam.step(net.parameters(), &gradient(&net, &wanted)).unwrap();
             }
             relative(&numbers(&the_parameter(&net)), &theta.to_vec())
         });
@@ -395,27 +397,26 @@ mod adam_step {
     fn resumes_bit_for_bit() {
         let gradients = [[1.0, -2.0], [0.5, 0.1], [-3.0, 1e-3]].map(|g| Array1::from(g.to_vec()));
         let theta = Array1::from(vec![1.0, 2.0]);
-        let net = parameter(&theta, &Array1::zeros(2));
+        let net = parameter(&theta);
         let new = |net: &MlpDiffusion| Adam::new(net.parameters(), 0.1, 0.9, 0.999, 1e-8).unwrap();
         let mut adam = new(&net);
         let mut other = None;
-        for (k, gradient) in gradients.iter().enumerate() {
+        for (k, wanted) in gradients.iter().enumerate() {
             if k == 2 {
-                let copy = parameter(&Array1::from(numbers(&the_parameter(&net))), gradient);
+                let copy = parameter(&Array1::from(numbers(&the_parameter(&net))));
                 let mut resumed = new(&copy);
                 resumed.load(copy.parameters(), &adam.state(net.parameters()), adam.steps()).unwrap();
-                resumed.step(copy.parameters());
+                resumed.step(copy.parameters(), &gradient(&copy, wanted)).unwrap();
                 other = Some(copy);
             }
-            set_gradient(&net, gradient);
-            adam.step(net.parameters());
+            adam.step(net.parameters(), &gradient(&net, wanted)).unwrap();
         }
         assert_eq!(the_parameter(&net), the_parameter(&other.unwrap()));
     }
 
     #[test]
     fn bad_input() {
-        let net = parameter(&Array1::zeros(2), &Array1::zeros(2));
+        let net = parameter(&Array1::zeros(2));
         for (lr, beta_1, beta_2, epsilon) in [
             (0.0, 0.9, 0.999, 1e-8),
             (f64::NAN, 0.9, 0.999, 1e-8),
@@ -429,6 +430,8 @@ mod adam_step {
         let mut state = adam.state(net.parameters());
         state.pop();
         assert!(matches!(adam.load(net.parameters(), &state, 3), Err(Error::NamedArray { got: None, .. })));
+        let short = gradient(&net, &Array1::zeros(2)).slice(0, 1, None, 1);
+        assert!(matches!(adam.step(net.parameters(), &short), Err(Error::ShapeMismatch { .. })));
         assert_eq!(adam.steps(), 0);
     }
 }
@@ -441,7 +444,7 @@ mod ema_update {
         let case = (array(4), prop::collection::vec(array(4), 1..5), 0.0..0.9999);
         check!(Torch).bound(1e-14, "a handful of roundings").property(case, |(theta, path, decay)| {
             let mut want = theta.clone();
-            let mut net = parameter(&theta, &theta);
+            let mut net = parameter(&theta);
             let mut average = Average::new(net.parameters(), decay).unwrap();
             for theta in path {
                 mlp::ema_update(&mut want, &theta, decay).unwrap();
@@ -460,7 +463,7 @@ mod ema_update {
 
     #[test]
     fn bad_input() {
-        let net = parameter(&Array1::zeros(2), &Array1::zeros(2));
+        let net = parameter(&Array1::zeros(2));
         for decay in [-0.1, 1.0, f64::NAN] {
             assert!(matches!(Average::new(net.parameters(), decay), Err(Error::OutOfRange { .. })));
         }
@@ -473,21 +476,25 @@ mod clip_grad_norm {
     #[test]
     fn torch() {
         let case = (array(5), 1e-3..1e3);
-        check!(Torch).bound(1e-13, "a norm and a product").property(case, |(gradient, max_norm)| {
-            let net = parameter(&Array1::zeros(5), &gradient);
-            let norm = super::clip_grad_norm(net.parameters(), max_norm).unwrap();
-            let mut want: ArrayD<f64> = gradient.into_dyn();
+        check!(Torch).bound(1e-13, "a norm and a product").property(case, |(wanted, max_norm)| {
+            let mut got = gradient(&parameter(&Array1::zeros(5)), &wanted);
+            let norm = super::clip_grad_norm(&mut got, max_norm).unwrap();
+            let mut want: ArrayD<f64> = wanted.into_dyn();
             let want_norm = mlp::clip_grad_norm(&mut [want.view_mut()], max_norm).unwrap();
-            let off = relative(&numbers(&the_parameter(&net).grad()), &want.iter().copied().collect::<Vec<_>>());
+            // All other parameters have a gradient of 0.
+            let got = numbers(&got.masked_select(&got.ne(0.0)));
+            let want: Vec<_> = want.iter().copied().filter(|&x| x != 0.0).collect();
+            let off = relative(&got, &want);
             off.max(distance_of_numbers(norm.double_value(&[]), want_norm, 1e-12))
         });
     }
 
     #[test]
     fn bad_input() {
-        let net = MlpDiffusion::new(&[1, 1, 1], 1, Device::Cpu, Kind::Float).unwrap();
-        assert_eq!(super::clip_grad_norm(net.parameters(), 1.0).unwrap_err(), Error::Empty { name: "the gradient" });
-        assert!(matches!(super::clip_grad_norm(net.parameters(), 0.0), Err(Error::OutOfRange { .. })));
+        for max_norm in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let got = super::clip_grad_norm(&mut Tensor::ones([2], F64), max_norm);
+            assert!(matches!(got, Err(Error::OutOfRange { .. })));
+        }
     }
 }
 

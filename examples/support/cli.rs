@@ -34,6 +34,39 @@ pub fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// For clap: a finite number.
+pub fn finite(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() => Ok(x),
+        _ => Err("it must be a finite number".to_owned()),
+    }
+}
+
+/// For clap: a number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("it must be a number from 0 to 1".to_owned()),
+    }
+}
+
+/// For clap: a number from 0 up to 1, but less.
+pub fn less_than_one(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
+        _ => Err("it must be a number from 0 up to, but less than, 1".to_owned()),
+    }
+}
+
+/// For clap: the name of a device, whether it is there or not.
+pub fn device(text: &str) -> Result<String, String> {
+    let numbered = text.strip_prefix("cuda:").is_some_and(|number| number.parse::<usize>().is_ok());
+    if numbered || ["cpu", "cuda", "auto"].contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err("it must be cpu, cuda, cuda:N with a whole number N, or auto".to_owned())
+}
+
 /// A bar with the rate, the time left and a message; it shows nothing where standard error is not a terminal.
 pub fn progress(steps: u64, done: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}  {per_sec}  {eta} left");

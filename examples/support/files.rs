@@ -1,5 +1,6 @@
 //! Writing files so that none is ever left half-written.
 
+use std::fs::{File, TryLockError};
 use std::io::{Error, Write};
 use std::path::Path;
 
@@ -27,4 +28,21 @@ fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'
 #[cfg(not(unix))]
 fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
     builder
+}
+
+/// Takes a folder (made where it is missing) for one run alone, until the file is dropped or the program ends.
+pub fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let in_words = |error: Error| {
+        Error::new(error.kind(), format!("{} cannot be written ({error}); choose another --out", path.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(in_words)?;
+    let file = File::create(&path).map_err(in_words)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::other(format!("another run writes to {}; choose another --out", folder.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(in_words(error)),
+    }
 }

@@ -7,6 +7,8 @@ pub mod data;
 pub mod files;
 pub mod play;
 pub mod plot;
+#[cfg(feature = "torch")]
+pub mod tensors;
 
 use std::path::PathBuf;
 

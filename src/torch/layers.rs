@@ -1,4 +1,7 @@
 //! The layers of the networks, drawn as PyTorch draws them and named as PyTorch names them.
+//!
+//! A layer computes in the kind of number of its input: where its parameters are of another (`f32`, with an input in `bf16`),
+//! it computes with a copy, through which the gradient finds back to the parameters themselves.
 
 use tch::Tensor;
 
@@ -29,7 +32,7 @@ impl Linear {
 
     /// x of shape (…, inputs).
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
+        x.linear(&self.weight.to_kind(x.kind()), Some(&self.bias.to_kind(x.kind())))
     }
 }
 
@@ -75,7 +78,8 @@ impl Conv {
 
     /// x of shape (N, inputs, height, width).
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
+        let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
+        x.conv2d(&weight, Some(&bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
     }
 }
 
@@ -100,7 +104,8 @@ impl UpConv {
 
     /// x of shape (N, inputs, height, width).
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.conv_transpose2d(&self.weight, Some(&self.bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
+        let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
+        x.conv_transpose2d(&weight, Some(&bias), [2, 2], [0, 0], [0, 0], 1, [1, 1])
     }
 }
 
@@ -125,6 +130,7 @@ impl GroupNorm {
 
     /// x of shape (N, channels, …).
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.group_norm(Self::GROUPS, Some(&self.weight), Some(&self.bias), 1e-5, true)
+        let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
+        x.group_norm(Self::GROUPS, Some(&weight), Some(&bias), 1e-5, true)
     }
 }

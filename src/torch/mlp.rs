@@ -3,6 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::layers::{Embedding, Linear};
+use super::schedule::length;
+use super::unet::ImageNetwork;
 use super::weights::Parameters;
 use crate::error::{Error, Result};
 
@@ -10,6 +12,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct MlpDiffusion {
     parameters: Parameters,
+    inputs: i64,
     linears: Vec<Linear>,
     embeddings: Vec<Embedding>,
 }
@@ -44,7 +47,7 @@ impl MlpDiffusion {
         let embeddings = hidden
             .map(|(i, &width)| Embedding::new(&mut parameters, &format!("step_embeddings.{i}"), timesteps, width));
         let embeddings = embeddings.collect();
-        Ok(Self { parameters, linears, embeddings })
+        Ok(Self { parameters, inputs: length(widths[0]), linears, embeddings })
     }
 
     /// ε_θ for x of shape (N, 2) and N indices t − 1.
@@ -61,6 +64,23 @@ impl MlpDiffusion {
 
     /// θ, to load.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+}
+
+impl ImageNetwork for MlpDiffusion {
+    fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
+        let samples = x.size().first().copied().unwrap_or(0);
+        super::has_shape("x", &[samples, self.inputs], x)?;
+        super::has_shape("index", &[samples], index)?;
+        Ok(self.forward(x, index))
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
 }

@@ -18,11 +18,15 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 
 pub mod adam;
+pub mod dataset;
 pub mod device;
 pub mod diffusion;
 mod layers;
 pub mod mlp;
+pub mod random;
+pub mod sampler;
 pub mod schedule;
+pub mod trainer;
 pub mod unet;
 pub mod weights;
 

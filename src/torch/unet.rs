@@ -10,13 +10,26 @@ use crate::error::{Error, Result};
 /// The number of sines and cosines that stand for t.
 const EMBEDDING_WIDTH: usize = 128;
 
-/// A network that takes pictures.
+/// A network that takes pictures, or points.
 pub trait ImageNetwork {
     /// The prediction for `x` of shape (N, channels, height, width), at N indices t − 1, in evaluation.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] and [`Error::OutOfRange`] for what does not fit the network
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor>;
+
+    /// The prediction, with a class for each sample where the network has [classes](Self::classes), in training or not.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward)
+    fn forward_t(&self, x: &Tensor, index: &Tensor, classes: Option<&Tensor>, _train: bool) -> Result<Tensor> {
+        if classes.is_some() { Err(no_classes()) } else { self.forward(x, index) }
+    }
+
+    /// The number of classes; 0 for a network that is told none.
+    fn classes(&self) -> usize {
+        0
+    }
 
     /// θ.
     fn parameters(&self) -> &Parameters;
@@ -154,12 +167,11 @@ impl ResidualUnet {
         fits(x, index, self.config.channels, 1 << levels)?;
         let mut emb = time_embedding(index, EMBEDDING_WIDTH).to_kind(x.kind());
         match (&self.class_embedding, classes) {
-            (Some(table), Some(classes)) => emb += table.forward(classes),
-            (Some(table), None) => emb += table.forward(&index.full_like(length(self.config.classes))),
-            (None, Some(_)) => {
-                let expected = "absent, since the network was made without classes";
-                return Err(Error::OutOfRange { name: "the class", expected, got: f64::NAN });
+            (Some(table), Some(classes)) => emb += table.forward(classes).to_kind(x.kind()),
+            (Some(table), None) => {
+                emb += table.forward(&index.full_like(length(self.config.classes))).to_kind(x.kind());
             }
+            (None, Some(_)) => return Err(no_classes()),
             (None, None) => {}
         }
         // Every block looks at SiLU(t).
@@ -189,6 +201,14 @@ impl ResidualUnet {
 impl ImageNetwork for ResidualUnet {
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
         self.forward_t(x, index, None, false)
+    }
+
+    fn forward_t(&self, x: &Tensor, index: &Tensor, classes: Option<&Tensor>, train: bool) -> Result<Tensor> {
+        self.forward_t(x, index, classes, train)
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
     }
 
     fn parameters(&self) -> &Parameters {
@@ -228,12 +248,17 @@ impl ResidualBlock {
 
     fn forward(&self, x: &Tensor, time: &Tensor, train: bool) -> Tensor {
         let h = self.norm1.forward(&self.conv1.forward(x));
-        let h = (h + self.time_mlp.forward(time).unsqueeze(-1).unsqueeze(-1)).silu();
+        let h = plus(h, &self.time_mlp.forward(time).unsqueeze(-1).unsqueeze(-1)).silu();
         let h = if self.dropout > 0.0 { h.dropout(self.dropout, train) } else { h };
         let h = self.norm2.forward(&self.conv2.forward(&h));
         let shortcut = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(x));
-        (h + shortcut).silu()
+        plus(h, &shortcut).silu()
     }
+}
+
+/// a + b in the memory of `a`, which must not be needed any more. (The gradient of GroupNorm does not look at its result.)
+fn plus(mut a: Tensor, b: &Tensor) -> Tensor {
+    a.g_add_(b)
 }
 
 /// Self-attention over the places of a picture, around a shortcut.
@@ -370,6 +395,11 @@ impl ImageNetwork for TimeChannelNet {
     fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
+}
+
+fn no_classes() -> Error {
+    let expected = "absent, since the network was made without classes";
+    Error::OutOfRange { name: "the class", expected, got: f64::NAN }
 }
 
 /// Fails unless `x` is (N, channels, height, width) with sides that are multiples of `unit`, and `index` has N numbers.

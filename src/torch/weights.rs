@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::schedule::length;
 use super::{in_file, lengths};
 use crate::error::{Error, Result};
 use crate::paper::CLIP_EPSILON;
@@ -15,12 +16,13 @@ pub struct Parameters {
     named: Vec<(String, Tensor)>,
     device: Device,
     kind: Kind,
+    channels_last: bool,
 }
 
 impl Parameters {
     /// None yet.
     pub fn new(device: Device, kind: Kind) -> Self {
-        Self { named: Vec::new(), device, kind }
+        Self { named: Vec::new(), device, kind, channels_last: false }
     }
 
     /// A new parameter, drawn from U(−`bound`, `bound`).
@@ -63,6 +65,36 @@ impl Parameters {
         self.named.iter().map(|(_, tensor)| tensor.numel()).sum()
     }
 
+    /// The gradient of `loss`, all parameters after one another in one vector: 0 for those that it does not depend on.
+    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+        let tensors = self.tensors();
+        let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
+        let flat = gradients.iter().zip(&tensors).map(|(gradient, tensor)| {
+            if gradient.defined() { self.flat(gradient) } else { self.flat(&tensor.detach().zeros_like()) }
+        });
+        Tensor::cat(&flat.collect::<Vec<_>>(), 0)
+    }
+
+    /// The numbers of a tensor in the order in which those of a parameter lie in memory.
+    fn flat(&self, tensor: &Tensor) -> Tensor {
+        if self.is_channels_last(tensor) { tensor.permute([0, 2, 3, 1]).reshape([-1]) } else { tensor.reshape([-1]) }
+    }
+
+    /// Cuts a vector with a number for each parameter into tensors of their shapes, which share its memory.
+    pub(super) fn split(&self, vector: &Tensor) -> Vec<Tensor> {
+        let lengths: Vec<_> = self.named.iter().map(|(_, tensor)| length(tensor.numel())).collect();
+        let parts = vector.split_with_sizes(lengths.as_slice(), 0);
+        let shaped = parts.iter().zip(&self.named).map(|(part, (_, tensor))| match *tensor.size() {
+            [n, c, h, w] if self.channels_last => part.view([n, h, w, c]).permute([0, 3, 1, 2]),
+            ref size => part.view(size),
+        });
+        shaped.collect()
+    }
+
+    fn is_channels_last(&self, tensor: &Tensor) -> bool {
+        self.channels_last && tensor.dim() == 4
+    }
+
     /// Where they are.
     pub fn device(&self) -> Device {
         self.device
@@ -96,23 +128,50 @@ impl Parameters {
     /// # Errors
     /// [`Error::NamedArray`] and [`Error::UnknownArray`]
     pub fn assign(&mut self, found: &[(String, Tensor)]) -> Result<()> {
-        if let Some((name, _)) = found.iter().find(|(name, _)| !self.named.iter().any(|(mine, _)| mine == name)) {
-            return Err(Error::UnknownArray { name: name.clone() });
-        }
-        let pairs = self.named.iter_mut().map(|(name, tensor)| {
-            let expected = lengths(&tensor.size());
-            match found.iter().find(|(other, _)| other == name) {
-                Some((_, value)) if value.size() == tensor.size() => Ok((tensor, value)),
-                other => {
-                    let got = other.map(|(_, value)| lengths(&value.size()));
-                    Err(Error::NamedArray { name: name.clone(), expected, got })
-                }
+        assign(&mut self.named, found)
+    }
+
+    /// Stores the weights of convolutions with their channels last, which is faster where libtorch's convolutions work that
+    /// way inside. No value changes. This comes before an optimiser is made, since its moments follow the parameters' order.
+    pub fn channels_last(&mut self) {
+        self.channels_last = true;
+        no_grad(|| {
+            for (_, tensor) in self.named.iter_mut().filter(|(_, tensor)| tensor.dim() == 4) {
+                let last = channels_last(tensor);
+                tensor.set_data(&last);
             }
         });
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        no_grad(|| pairs.into_iter().for_each(|(tensor, value)| tensor.copy_(value)));
-        Ok(())
     }
+
+    /// The same numbers in the memory order of the parameters.
+    pub(super) fn laid_out(&self, x: &Tensor) -> Tensor {
+        if self.is_channels_last(x) { channels_last(x) } else { x.contiguous() }
+    }
+}
+
+/// The same tensor (N, channels, height, width), with the channels next to each other in memory.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// Copies the values of the `found` tensors into those of the same names. Where that fails, nothing has changed.
+fn assign(named: &mut [(String, Tensor)], found: &[(String, Tensor)]) -> Result<()> {
+    if let Some((name, _)) = found.iter().find(|(name, _)| !named.iter().any(|(mine, _)| mine == name)) {
+        return Err(Error::UnknownArray { name: name.clone() });
+    }
+    let pairs = named.iter_mut().map(|(name, tensor)| {
+        let expected = lengths(&tensor.size());
+        match found.iter().find(|(other, _)| other == name) {
+            Some((_, value)) if value.size() == tensor.size() => Ok((tensor, value)),
+            other => {
+                let got = other.map(|(_, value)| lengths(&value.size()));
+                Err(Error::NamedArray { name: name.clone(), expected, got })
+            }
+        }
+    });
+    let pairs = pairs.collect::<Result<Vec<_>>>()?;
+    no_grad(|| pairs.into_iter().for_each(|(tensor, value)| tensor.copy_(value)));
+    Ok(())
 }
 
 /// All tensors of a `.safetensors` file, sorted by name.
@@ -180,30 +239,33 @@ impl Average {
         });
     }
 
+    /// Takes over the values of named tensors, each of which must be there, and no other.
+    ///
+    /// # Errors
+    /// [`Error::NamedArray`] and [`Error::UnknownArray`]
+    pub fn assign(&mut self, found: &[(String, Tensor)]) -> Result<()> {
+        assign(&mut self.named, found)
+    }
+
     /// θ̄ by name.
     pub fn named(&self) -> &[(String, Tensor)] {
         &self.named
     }
 }
 
-/// Scales all gradients down so that their norm together is at most `max_norm`; the norm before that, still on the device.
+/// Scales a [gradient](Parameters::gradient) down so that its norm is at most `max_norm`; the norm before that, still on the
+/// device.
 ///
 /// Source: Pascanu, Mikolov, Bengio 2013, algorithm 1; what is added to the norm is PyTorch's.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0; [`Error::Empty`] where nothing has a gradient
-pub fn clip_grad_norm(parameters: &Parameters, max_norm: f64) -> Result<Tensor> {
+/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0
+pub fn clip_grad_norm(gradient: &mut Tensor, max_norm: f64) -> Result<Tensor> {
     if !(max_norm.is_finite() && max_norm > 0.0) {
         return Err(Error::OutOfRange { name: "max_norm", expected: "a finite number above 0", got: max_norm });
     }
-    let mut gradients: Vec<_> =
-        parameters.named.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined).collect();
-    if gradients.is_empty() {
-        return Err(Error::Empty { name: "the gradient" });
-    }
-    let norms: Vec<_> = gradients.iter().map(Tensor::norm).collect();
-    let norm = Tensor::stack(&norms, 0).norm();
+    let norm = gradient.norm();
     let scale = ((&norm + CLIP_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
-    no_grad(|| gradients.iter_mut().for_each(|gradient| *gradient *= &scale));
+    *gradient *= &scale;
     Ok(norm)
 }

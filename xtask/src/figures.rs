@@ -13,7 +13,17 @@ use crate::project::{self, Project, Target};
 const MAX_BYTES: u64 = 150_000;
 
 /// Examples that train for long, and how they are told to be quick. All others are quick as they are.
-const SLOW: [(&str, &[&str]); 1] = [("s_curve", &["--epochs", "20", "--out", "target/quick"])];
+const SLOW: [(&str, &[&str]); 4] = [
+    ("s_curve", &["--epochs", "20", "--out", "target/quick"]),
+    ("s_curve_torch", &["train", "--epochs", "4", "--out", "target/quick"]),
+    ("mnist", &quick_training("target/quick/mnist")),
+    ("cifar100", &quick_training("target/quick/cifar100")),
+];
+
+/// A small network, one pass over the data, four samples.
+const fn quick_training(out: &str) -> [&str; 12] {
+    ["train", "--widths", "8,8", "--batch", "256", "--epochs", "1", "--samples", "4", "--overwrite", "--out", out]
+}
 
 /// How far a number of the book may be from the one that an example writes: figures keep six digits, and the last bits of
 /// a sum or of an exponential differ among processors.

@@ -1,0 +1,107 @@
+//! What `examples/mnist.rs` and `examples/cifar100.rs` share: the command line, and what a network and its training are.
+
+#[path = "images/grid.rs"]
+mod grid;
+#[path = "images/model.rs"]
+mod model;
+#[path = "images/run.rs"]
+mod run;
+#[path = "images/sample.rs"]
+mod sample;
+#[path = "images/train.rs"]
+mod train;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use literate_diffusion::data::{Pictures, Split};
+
+use crate::DATA_SET;
+use crate::support::cli;
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The data set of one example, and what follows from it.
+pub struct DataSet {
+    pub name: &'static str,
+    pub channels: usize,
+    pub side: usize,
+    pub classes: usize,
+    /// Passes over the data unless told otherwise.
+    pub epochs: usize,
+    /// Whether a mirrored picture is as good as the picture.
+    pub flips: bool,
+    pub load: fn(&Path, Split) -> literate_diffusion::Result<Pictures>,
+    /// Where the weights are that come with the project.
+    pub shipped: &'static str,
+}
+
+/// Trains a diffusion model of small pictures, and samples from it. Without a command, it samples.
+#[derive(Parser)]
+#[command(name = DATA_SET.name, version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    sample: sample::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network; Ctrl-C saves, and --resume goes on
+    Train(Box<train::Arguments>),
+    /// Make pictures with trained weights
+    Sample(sample::Arguments),
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Args)]
+pub struct Machine {
+    /// cpu, cuda, cuda:N, or auto: CUDA where there is one
+    #[arg(long, value_parser = cli::device, default_value = "auto")]
+    device: String,
+    /// Threads on the CPU; libtorch's own choice where it is not given
+    #[arg(long, value_parser = cli::count)]
+    threads: Option<usize>,
+}
+
+impl Machine {
+    /// The device, once the number of threads is set.
+    fn prepare(&self) -> Outcome<literate_diffusion::torch::tch::Device> {
+        if let Some(threads) = self.threads {
+            literate_diffusion::torch::tch::set_num_threads(i32::try_from(threads)?);
+        }
+        Ok(literate_diffusion::torch::parse_device(&self.device)?)
+    }
+}
+
+/// Runs the command line of one example.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli::run(|| match &cli.command {
+        Some(Command::Train(arguments)) => train::train(arguments),
+        Some(Command::Sample(arguments)) => sample::sample(arguments),
+        None => sample::sample(&cli.sample),
+    })
+}
+
+/// Ends the program as clap does where a value is wrong that clap cannot judge: one sentence, and exit status 2.
+fn usage(message: &str) -> ! {
+    eprintln!("error: {message}");
+    std::process::exit(2)
+}
+
+/// The pictures to learn from or to measure with.
+fn load(data: Option<&Path>, split: Split) -> Outcome<Pictures> {
+    let folder = data.ok_or("give the folder of the data with --data")?;
+    let pictures = (DATA_SET.load)(folder, split)?;
+    println!("{} pictures from {}", pictures.count(), folder.display());
+    Ok(pictures)
+}
+
+/// Where an example writes unless `--out` says otherwise.
+fn out() -> PathBuf {
+    Path::new("target").join(DATA_SET.name)
+}

@@ -1,0 +1,253 @@
+//! The image examples as a user runs them: what is wrong is one clear sentence, and nothing is lost.
+//!
+//! They are run from beside this test, where `cargo test --features torch` builds them.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The program of an example, which cargo builds into the folder beside that of the tests.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is not built; `cargo build --features torch --examples` does it", path.display());
+    path
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    Command::new(program(name)).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Fails unless the program ends with this status and one sentence that has all these words.
+#[track_caller]
+fn expect(output: &Output, status: i32, words: &[&str]) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{error}");
+    assert_eq!(error.matches("error:").count(), 1, "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    words.iter().for_each(|word| assert!(error.contains(word), "{word:?} is not in: {error}"));
+}
+
+/// A folder with 40 pictures of MNIST's size and format.
+fn data() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, lengths: &[u32], numbers: Vec<u8>| {
+        let mut bytes = vec![0, 0, 8, lengths.len() as u8];
+        lengths.iter().for_each(|length| bytes.extend(length.to_be_bytes()));
+        bytes.extend(numbers);
+        fs::write(folder.path().join(name), bytes).unwrap();
+    };
+    file("train-images-idx3-ubyte", &[40, 28, 28], (0..40 * 784).map(|i| (i / 100 % 2 * 255) as u8).collect());
+    file("train-labels-idx1-ubyte", &[40], (0..40).map(|i| i % 10).collect());
+    folder
+}
+
+fn utf8(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Arguments for a short training run of a small network.
+fn train<'a>(data: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["train", "--data", utf8(data), "--out", utf8(out), "--threads", "1", "--samples", "0"];
+    arguments.extend(more);
+    arguments
+}
+
+const SMALL: [&str; 6] = ["--widths", "8,8", "--batch", "8", "--epochs", "1"];
+
+/// A folder in which a small network was trained for an epoch, and its data.
+fn trained() -> (TempDir, TempDir) {
+    let (data, out) = (data(), tempfile::tempdir().unwrap());
+    let output = run("mnist", &train(data.path(), out.path(), &SMALL));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (data, out)
+}
+
+/// Waits until a condition holds, a minute at most.
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn usage() {
+    for (name, arguments, words) in [
+        ("mnist", &["sample", "--steps", "0"][..], &["--steps", "1 or above"][..]),
+        ("mnist", &["sample", "--class", "10"], &["mnist has the classes 0 to 9"]),
+        ("cifar100", &["sample", "--class", "100"], &["cifar100 has the classes 0 to 99"]),
+        ("mnist", &["sample", "--class", "-1"], &["-1"]),
+        ("mnist", &["sample", "--eta", "1.5"], &["--eta", "from 0 to 1"]),
+        ("mnist", &["sample", "--guidance", "2"], &["--class"]),
+        ("mnist", &["sample", "--count", "0"], &["--count", "1 or above"]),
+        ("mnist", &["sample", "--device", "gpu"], &["cpu, cuda, cuda:N"]),
+        ("mnist", &["train", "--widths", "12"], &["multiple of 8"]),
+        ("mnist", &["train", "--widths", "8,8,8,8"], &["at most 3 --widths"]),
+        ("mnist", &["train", "--network", "plain-unet", "--widths", "8"], &["--widths is for --network residual-unet"]),
+        ("cifar100", &["train", "--network", "time-channel"], &["one colour", "3"]),
+        ("mnist", &["train", "--lr", "nan"], &["--lr", "finite"]),
+        ("mnist", &["train", "--ema", "1"], &["--ema", "less than"]),
+        ("mnist", &["train", "--resume", "x", "--epochs", "3"], &["--resume", "--epochs"]),
+    ] {
+        expect(&run(name, arguments), 2, words);
+    }
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let missing = nowhere.path().join("weights.safetensors");
+    expect(&run("mnist", &["sample", "--weights", utf8(&missing)]), 1, &["no weights at", utf8(&missing), "train"]);
+    expect(&run("mnist", &["train", "--resume", utf8(&missing)]), 1, &[utf8(&missing), "cannot be read"]);
+    let output = run("mnist", &train(nowhere.path(), nowhere.path(), &[]));
+    expect(&output, 1, &[utf8(nowhere.path()), "train-images-idx3-ubyte"]);
+}
+
+#[test]
+fn weights_that_do_not_fit() {
+    let (data, out) = trained();
+    let (weights, checkpoint) = (out.path().join("weights.safetensors"), out.path().join("checkpoint.safetensors"));
+    let (weights, checkpoint) = (utf8(&weights), utf8(&checkpoint));
+    expect(&run("mnist", &["sample", "--weights", weights, "--steps", "1001"]), 2, &["1001", "T = 1000"]);
+    expect(&run("mnist", &["sample", "--weights", weights, "--class", "3"]), 1, &["class", "without classes"]);
+    expect(&run("cifar100", &["sample", "--weights", weights]), 1, &[weights, "mnist", "cifar100"]);
+    expect(&run("cifar100", &["train", "--resume", checkpoint]), 1, &[checkpoint, "training mnist", "cifar100"]);
+
+    // The same names, but in other shapes than the file says.
+    let mut bytes = fs::read(weights).unwrap();
+    let at = bytes.windows(5).position(|bytes| bytes == b"[8,8]").unwrap();
+    bytes[at..at + 5].copy_from_slice(b"[8,4]");
+    let lying = out.path().join("lying.safetensors");
+    fs::write(&lying, &bytes).unwrap();
+    expect(&run("mnist", &["sample", "--weights", utf8(&lying)]), 1, &[utf8(&lying), "multiple of 8"]);
+
+    // Cut anywhere, it is not a whole file.
+    let whole = fs::read(checkpoint).unwrap();
+    let cut = out.path().join("cut.safetensors");
+    for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&cut, &whole[..length]).unwrap();
+        expect(&run("mnist", &["sample", "--weights", utf8(&cut)]), 1, &[utf8(&cut), "not a whole"]);
+        expect(&run("mnist", &["train", "--resume", utf8(&cut)]), 1, &[utf8(&cut), "not a whole"]);
+    }
+
+    // Another data set, and a folder that has a run in it.
+    fs::write(data.path().join("train-labels-idx1-ubyte"), [&[0, 0, 8, 1, 0, 0, 0, 40][..], &[0; 40]].concat())
+        .unwrap();
+    let images = data.path().join("train-images-idx3-ubyte");
+    let mut bytes = fs::read(&images).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&images, bytes).unwrap();
+    let output = run("mnist", &train(data.path(), out.path(), &["--resume", checkpoint]));
+    expect(&output, 1, &[checkpoint, "pictures", "--data"]);
+    let output = run("mnist", &train(data.path(), out.path(), &SMALL));
+    expect(&output, 1, &[checkpoint, "--resume", "--overwrite"]);
+    assert_eq!(fs::read(checkpoint).unwrap(), whole);
+}
+
+#[test]
+fn a_loss_that_is_no_number() {
+    let (data, out) = (data(), tempfile::tempdir().unwrap());
+    let output = run("mnist", &train(data.path(), out.path(), &[&SMALL[..], &["--lr", "1e30"]].concat()));
+    expect(&output, 1, &["the loss is not a finite number at step 2", "the last good checkpoint", "--lr"]);
+    assert!(out.path().join("checkpoint.safetensors").exists());
+}
+
+#[test]
+fn a_device_that_is_not_there() {
+    let (_, out) = trained();
+    let weights = out.path().join("weights.safetensors");
+    expect(&run("mnist", &["sample", "--weights", utf8(&weights), "--device", "cuda:99"]), 1, &["cuda:99"]);
+}
+
+/// Where no more than 8 KiB can be written to a file, which is what a full disk does.
+#[test]
+fn a_full_disk() {
+    let (data, out) = trained();
+    let checkpoint = out.path().join("checkpoint.safetensors");
+    let before = fs::read(&checkpoint).unwrap();
+    let files = || fs::read_dir(out.path()).unwrap().map(|file| file.unwrap().file_name()).collect::<Vec<_>>();
+    let files_before = files();
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""])
+        .arg(program("mnist"))
+        .args(train(data.path(), out.path(), &["--resume", utf8(&checkpoint)]))
+        .output()
+        .unwrap();
+    expect(&output, 1, &[utf8(&checkpoint), "cannot be written"]);
+    assert_eq!(fs::read(&checkpoint).unwrap(), before);
+    assert_eq!(files(), files_before);
+}
+
+/// One run is stopped by Ctrl-C and goes on, another is not: the same bytes. While one runs, no other may use its folder.
+#[test]
+fn stopped_and_resumed() {
+    let data = data();
+    let [at_once, in_parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let setting = ["--widths", "8,8", "--batch", "4", "--epochs", "6", "--ema", "0.9", "--conditional"];
+    assert!(run("mnist", &train(data.path(), at_once.path(), &setting)).status.success());
+
+    let mut child = Command::new(program("mnist"))
+        .args(train(data.path(), in_parts.path(), &setting))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("an epoch is done", || in_parts.path().join("metrics.csv").exists());
+    let other = run("mnist", &train(data.path(), in_parts.path(), &[&setting[..], &["--overwrite"]].concat()));
+    let still_runs = child.try_wait().unwrap().is_none();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success() || !still_runs);
+    let stopped = child.wait_with_output().unwrap();
+    assert!(stopped.status.success());
+    if still_runs {
+        expect(&other, 1, &["another run writes to", utf8(in_parts.path())]);
+    }
+    let said = text(&stopped.stdout);
+    assert!(said.contains("Stopped after step"), "it was too fast to be stopped: {said}");
+
+    let checkpoint = in_parts.path().join("checkpoint.safetensors");
+    let output = run("mnist", &train(data.path(), in_parts.path(), &["--resume", utf8(&checkpoint)]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for name in ["weights.safetensors", "losses-over-t.json"] {
+        let [want, got] = [&at_once, &in_parts].map(|folder| fs::read(folder.path().join(name)).unwrap());
+        assert!(want == got, "{name} differs");
+    }
+    let losses = |folder: &TempDir| {
+        let csv = fs::read_to_string(folder.path().join("metrics.csv")).unwrap();
+        csv.lines().map(|row| row.split(',').take(3).map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&at_once), losses(&in_parts));
+}
+
+/// Pictures are the same for a seed, in whatever batches, and are there as PNG.
+#[test]
+fn samples() {
+    let (_, trained) = trained();
+    let weights = trained.path().join("weights.safetensors");
+    let sample = |more: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let common =
+            ["sample", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1", "--count", "5"];
+        let output = run("mnist", &[&common[..], &["--steps", "3"], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(out.path().join("reverse.png").exists());
+        image::open(out.path().join("samples.png")).unwrap().into_luma8()
+    };
+    let first = sample(&[]);
+    assert_eq!(first.dimensions(), (2 * 58 + 2, 3 * 58 + 2));
+    assert_eq!(first, sample(&[]));
+    assert_ne!(first, sample(&["--seed", "1"]));
+    assert_ne!(first, sample(&["--variance", "beta"]));
+    // Rounding may differ with the size of the batch.
+    let apart = sample(&["--batch", "2"]);
+    assert!(first.iter().zip(apart.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
