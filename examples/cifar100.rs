@@ -9,7 +9,7 @@ mod support;
 use std::process::ExitCode;
 
 use images::DataSet;
-use literate_diffusion::data::cifar100;
+use literate_diffusion::data;
 
 /// What this example is about: 32×32 colour pictures of a hundred things, which mirrored are as good.
 const DATA_SET: DataSet = DataSet {
@@ -19,7 +19,7 @@ const DATA_SET: DataSet = DataSet {
     classes: 100,
     epochs: 20,
     flips: true,
-    load: cifar100::load,
+    load: data::cifar100,
     shipped: "examples/weights/cifar100-32-64-128.safetensors",
 };
 

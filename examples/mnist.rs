@@ -9,7 +9,7 @@ mod support;
 use std::process::ExitCode;
 
 use images::DataSet;
-use literate_diffusion::data::idx;
+use literate_diffusion::data;
 
 /// What this example is about: 28×28 grey pictures of the ten digits.
 const DATA_SET: DataSet = DataSet {
@@ -19,7 +19,7 @@ const DATA_SET: DataSet = DataSet {
     classes: 10,
     epochs: 5,
     flips: false,
-    load: idx::load,
+    load: data::mnist,
     shipped: "examples/weights/mnist-32-64-128.safetensors",
 };
 

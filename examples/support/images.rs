@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use literate_diffusion::data::{Pictures, Split};
+use literate_diffusion::data::{Pictures, Source, Split};
 
 use crate::DATA_SET;
-use crate::support::cli;
+use crate::support::{cli, data};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -33,7 +33,8 @@ pub struct DataSet {
     pub epochs: usize,
     /// Whether a mirrored picture is as good as the picture.
     pub flips: bool,
-    pub load: fn(&Path, Split) -> literate_diffusion::Result<Pictures>,
+    /// The pictures of a folder, or those that come with the program.
+    pub load: fn(Option<&Path>, Split) -> literate_diffusion::Result<(Pictures, Source)>,
     /// Where the weights are that come with the project.
     pub shipped: &'static str,
 }
@@ -93,11 +94,11 @@ fn usage(message: &str) -> ! {
     std::process::exit(2)
 }
 
-/// The pictures to learn from or to measure with.
-fn load(data: Option<&Path>, split: Split) -> Outcome<Pictures> {
-    let folder = data.ok_or("give the folder of the data with --data")?;
-    let pictures = (DATA_SET.load)(folder, split)?;
-    println!("{} pictures from {}", pictures.count(), folder.display());
+/// The pictures to learn from or to measure with. Says which they are.
+fn load(asked: Option<&Path>, split: Split) -> Outcome<Pictures> {
+    let folder = data::folder(asked, DATA_SET.name);
+    let (pictures, source) = (DATA_SET.load)(folder.as_deref(), split)?;
+    println!("{source}");
     Ok(pictures)
 }
 

@@ -16,7 +16,7 @@ use super::model::{Model, Name, Network, Objective};
 use super::run::{Run, Start, checkpoint_path};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
-use crate::support::cli;
+use crate::support::{cli, data};
 
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
@@ -70,8 +70,8 @@ pub struct Arguments {
     /// Everything random follows from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder of the data
-    #[arg(long)]
+    #[arg(long, help = format!("Folder of the data [default: ${}, else target/data/{}, else pictures that come with the \
+                                program]", data::VARIABLE, DATA_SET.name))]
     data: Option<PathBuf>,
     #[arg(long, help = format!("Folder for checkpoints, pictures and metrics [default: {}, with --resume: the \
                                 checkpoint's]", out().display()))]
