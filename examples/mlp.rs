@@ -56,10 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             "first_bias": shown.linears[0].bias.to_vec(),
             "table": rows(&shown.embeddings[0]),
         },
-        "differences_agree_within_1e-8": worst < 1e-8,
+        "differences_agree": worst < 1e-8,
         "norm": norm,
         "clipped_first_weight": rows(&clipped.linears[0].weight),
         "after_one_step": after_one_step,
+        "steps": losses.len(),
         "losses": [losses[0], losses[9], losses[29], losses[59]],
     });
     write_atomically(&support::figures().join("mlp-numbers.json"), serde_json::to_string(&numbers)?.as_bytes())?;

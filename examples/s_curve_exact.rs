@@ -55,6 +55,7 @@ fn main() -> Outcome<()> {
             "rows": rows(&losses, &sound)?,
             "mean": curve.mean_bayes_floor(&sound),
             "mean_straight": mean(&losses.straight),
+            "to_straight": 1.0 - mean(&losses.straight),
             "mean_without_t": mean(&losses.without_t),
             "classic_mean": SCurve::classic().mean_bayes_floor(&classic),
             "antithetic": antithetic(&losses.floor),
@@ -98,6 +99,7 @@ fn two_points() -> Result<Value> {
 /// The law of the data in numbers.
 fn data(curve: &SCurve) -> Result<Value> {
     Ok(json!({
+        "noise": curve.noise(),
         "std": population_std(curve.noise()),
         "entropy": curve.data().s_curve_entropy(),
         "gaussian_entropy": entropy(1.0, 2)?,
@@ -385,7 +387,10 @@ fn draw(folder: &Path, samples: &[Samples]) -> Outcome<()> {
     Figure {
         folder,
         name: "s_curve_exact-mistakes",
-        alt: "Six panels of samples over data. With nothing wrong, and for the classic preset, samples lie on the S.               With betas made for T = 1000, too.",
+        alt: "Six panels of samples over data. In the first three, the exact one, the classic preset and the betas made for \
+              T = 1000, the samples lie on the S. For the straight line they are a round cloud that fills the S and its \
+              surroundings; without t they huddle in the middle; reshaped, they lie along the edges of a square and all \
+              over it.",
     }
     .panels(&panels, 3, -3.0..3.0)?;
     Ok(())
