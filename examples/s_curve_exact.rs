@@ -31,7 +31,7 @@ type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 /// Times at which numbers are shown.
 const SHOWN: [usize; 5] = [1, 10, 25, 50, 100];
 /// Points of a set of samples, where only pictures are wanted.
-const POINTS: usize = 300;
+const POINTS: usize = 180;
 /// Sets of samples over which a distance is averaged.
 const SETS: usize = 2;
 
