@@ -71,6 +71,7 @@ fn train(run: &mut Run) -> Result<bool, Box<dyn Error>> {
 }
 
 /// One pass over 10,000 points: `sound` draws them anew, `classic` shuffles the ones that it has. Returns the mean loss.
+// ANCHOR: train_epoch
 fn train_epoch(
     trainer: &mut Trainer<f32>,
     setting: &Setting,
@@ -93,6 +94,7 @@ fn train_epoch(
     }
     Ok(sum / data.nrows() as f64)
 }
+// ANCHOR_END: train_epoch
 
 /// x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, with a time of its own for each row.
 fn noised(
@@ -113,6 +115,7 @@ fn noised(
 }
 
 /// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
+// ANCHOR: generate
 fn generate(
     net: &MlpDiffusion<f32>,
     schedule: &Schedule,
@@ -129,6 +132,7 @@ fn generate(
     path.push(x0);
     Ok(path)
 }
+// ANCHOR_END: generate
 
 /// The numbers 0, …, n − 1 in random order.
 fn shuffled(n: usize, rng: &mut impl Rng) -> Vec<usize> {

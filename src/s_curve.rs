@@ -436,6 +436,8 @@ impl Marginal {
         Ok(xt.rows().into_iter().map(|x| self.posterior([x[0], x[1]], &mut likelihood)).collect())
     }
 
+    /// Bayes' rule for one point: each place of the quadrature by its weight times its Gaussian at x_t.
+    // ANCHOR: place_given_xt
     fn posterior(&self, x: [f64; 2], likelihood: &mut [f64]) -> Posterior {
         let signal = self.alpha_bar.sqrt();
         let precision = self.variance.map(f64::recip);
@@ -462,6 +464,7 @@ impl Marginal {
             covariance: [[covariance(second[0], 0, 0), cross], [cross, covariance(second[2], 1, 1)]],
         }
     }
+    // ANCHOR_END: place_given_xt
 
     /// ∫ f(q, ∇q) over the plane, by the trapezium rule on a grid that reaches 9 standard deviations beyond the curve.
     ///

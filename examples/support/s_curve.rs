@@ -17,8 +17,10 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
 use crate::support::checkpoint::{Checkpoint, CheckpointError};
+use crate::support::files::write_atomically;
 use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel};
 use crate::support::{cli, figures};
 
@@ -297,7 +299,21 @@ impl Run {
         let path = sample(2000, Draws::Path)?;
         self.draw_reverse(&path)?;
         self.draw_samples(&path[path.len() - 1])?;
-        self.print_quality(sample)?;
+        let numbers = json!({
+            "setting": self.setting.words(),
+            "alpha_bar_end": self.setting.schedule.last().alpha_bar,
+            "parameters": net.parameters(),
+            "steps": self.trainer.steps(),
+            "epoch_losses": self.epoch_losses(),
+            "last_epochs": self.last_epochs(),
+            "loss": loss,
+            "floor": floor,
+            "above_floor": loss / floor - 1.0,
+            "above_floor_not_averaged": mean(&self.losses_over_t(&self.trainer.net)?.1) / floor - 1.0,
+            "over_t": self.rows_over_t(&floors, &losses),
+            "quality": self.quality(sample)?,
+        });
+        write_atomically(&self.out.join("s_curve-numbers.json"), serde_json::to_string(&numbers)?.as_bytes())?;
         println!("figures and checkpoint: {}", self.out.display());
         Ok(())
     }
@@ -320,11 +336,31 @@ impl Run {
         Ok((floors, losses))
     }
 
+    /// The training loss of some epochs, by their numbers.
+    fn epoch_losses(&self) -> Value {
+        let shown = [1, 2, 10, 100, 600, 1000, 4000].into_iter().filter(|&epoch| epoch <= self.losses.len());
+        shown.map(|epoch| (epoch.to_string(), json!(self.losses[epoch - 1]))).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// How much the training loss varies from epoch to epoch, over the last tenth of them.
+    fn last_epochs(&self) -> Value {
+        let last: Vec<f64> = self.losses[self.losses.len() * 9 / 10..].iter().map(|&loss| f64::from(loss)).collect();
+        let std = mean(&last.iter().map(|loss| (loss - mean(&last)).powi(2)).collect::<Vec<_>>()).sqrt();
+        json!({ "count": last.len(), "mean": mean(&last), "std": std })
+    }
+
+    /// Floor and loss at the first t, at a tenth, a quarter and a half of T, and at the last.
+    fn rows_over_t(&self, floors: &[f64], losses: &[f64]) -> Value {
+        let end = floors.len();
+        let times = [1, end.div_ceil(10), end.div_ceil(4), end.div_ceil(2), end];
+        times.into_iter().map(|t| json!({ "t": t, "floor": floors[t - 1], "loss": losses[t - 1] })).collect()
+    }
+
     /// Twenty pairs of 2,000 samples and 2,000 fresh points, and twenty of fresh points alone as the yardstick.
-    fn print_quality(
+    fn quality(
         &self,
         sample: impl Fn(usize, Draws) -> literate_diffusion::Result<Vec<Array2<f64>>>,
-    ) -> Result<(), Box<dyn Error>> {
+    ) -> Result<Value, Box<dyn Error>> {
         const PAIRS: usize = 20;
         let (count, lines) = (2000, directions(64));
         let mut distances = [(); 4].map(|()| Vec::new());
@@ -344,7 +380,13 @@ impl Run {
         };
         row("squared energy distance", energy, energy_of_data);
         row("sliced Wasserstein distance", wasserstein, wasserstein_of_data);
-        Ok(())
+        let numbers = |got: f64, yardstick: f64| json!({ "samples": got, "data": yardstick, "ratio": got / yardstick });
+        Ok(json!({
+            "pairs": PAIRS,
+            "points": count,
+            "energy": numbers(energy, energy_of_data),
+            "wasserstein": numbers(wasserstein, wasserstein_of_data),
+        }))
     }
 
     fn figure<'a>(&'a self, name: &'a str, alt: &'a str) -> Figure<'a> {
