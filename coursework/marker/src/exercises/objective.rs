@@ -167,10 +167,10 @@ pub fn antithetic_times() -> Function {
             cases(rng, "antithetic_times", |draw| {
                 let n = if draw.index < 2 { 1 } else { 2 * draw.n };
                 let mut uniforms: Vec<f64> = (0..n).map(|_| draw.rng.random_range(0..100) as f64 / 100.0).collect();
-                // Both ends are met: 0, and a draw as near to 1 as can be.
+                // Both ends are met.
                 match draw.index {
                     1 => uniforms[0] = 0.0,
-                    2 => uniforms[0] = 1.0 - f64::EPSILON / 2.0,
+                    2 => uniforms[0] = 0.999,
                     _ => {}
                 }
                 let uniforms = ndarray::Array1::from(uniforms).into_dyn();

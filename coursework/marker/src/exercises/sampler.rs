@@ -250,9 +250,14 @@ pub fn ddim_step() -> Function {
         draw: |rng| {
             cases(rng, "ddim_step", |draw| {
                 use ndarray_rand::rand::Rng;
-                let (betas, t) = (draw.betas(), draw.t(1));
-                let s = if draw.index == 0 { t - 1 } else { draw.rng.random_range(0..t) };
-                let eta = [0.5, 0.0, 1.0, 0.5, 0.0][draw.index % 5];
+                // From the seventh on, a time is left out and x_0 is not reached: there the β of the jump is another one.
+                let (betas, t) = (draw.betas(), draw.t(if draw.index < 6 { 1 } else { 3 }));
+                let s = match draw.index {
+                    0 => t - 1,
+                    1..6 => draw.rng.random_range(0..t),
+                    _ => draw.rng.random_range(1..t - 1),
+                };
+                let eta = [0.5, 0.0, 1.0][draw.index % 3];
                 let (xt, eps, z) = (draw.points(), draw.points(), draw.points());
                 vec![
                     betas,
