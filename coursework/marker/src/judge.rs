@@ -5,8 +5,9 @@ use std::fmt::Write;
 use literate_diffusion::Result;
 use ndarray::ArrayD;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::case::{Case, Outputs, short};
+use crate::case::{Case, Outputs, outputs_from_json, short};
 use crate::exercises::{Exercise, Function, Mistake, Tolerance};
 
 /// What became of one case.
@@ -22,6 +23,18 @@ pub enum Outcome {
     Died { how: String },
     /// The process had ended before.
     NotReached,
+}
+
+impl Outcome {
+    /// What the runner wrote, or `run.py`.
+    pub fn read(value: &Value) -> Self {
+        if let Some(message) = value["panic"].as_str() {
+            let file = value["file"].as_str().unwrap_or_default().to_owned();
+            let line = value["line"].as_u64().and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
+            return Self::Panicked { message: message.to_owned(), file, line };
+        }
+        outputs_from_json(&value["outputs"]).map_or_else(|how| Self::Died { how }, Self::Returned)
+    }
 }
 
 /// The state of an exercise.
@@ -126,7 +139,7 @@ impl Finding {
     pub fn sentence(&self) -> String {
         match self {
             Self::Right => String::new(),
-            Self::NotStarted => "replace `todo!()`".to_owned(),
+            Self::NotStarted => "it is still a stub".to_owned(),
             Self::Unfinished { function } => format!("write `{function}` too"),
             Self::Waits { file } => format!("it calls {file}, which is not done"),
             Self::DoesNotCompile { message } => message.lines().next().unwrap_or("it does not compile").to_owned(),

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::judge::Finding;
 use crate::marking::{Marked, Marker, answers};
 use crate::progress::{Progress, write_whole};
-use crate::report::Report;
+use crate::report::{Report, Track};
 use crate::submission::Submission;
 use crate::workshop::Workshop;
 
@@ -167,12 +167,12 @@ fn run(cli: &Cli) -> Result<bool> {
         }
         Some(Command::Outputs { file, out, json }) => {
             let (seed, marked) = python::mark(&marker, file, seed)?;
-            desk.show(&marked, seed)?;
+            desk.show(Track::Python, &marked, seed)?;
             let progress = Progress::read(&folder)?;
             for marked in
                 marked.iter().filter(|marked| !marked.finding.right() && marked.finding != Finding::NotStarted)
             {
-                println!("\n{}", report::exercise(&marker, marked, &progress).trim_end());
+                println!("\n{}", report::exercise(&marker, Track::Python, marked, &progress).trim_end());
             }
             desk.write(&marked, seed, out.as_deref(), json.as_deref())?;
             Ok(marked.iter().all(|marked| marked.finding.right()))
@@ -217,19 +217,23 @@ impl Desk<'_> {
 
     fn table(&self, seed: u64) -> Result<bool> {
         let marked = self.mark(&self.marker.all(), seed)?;
-        self.show(&marked, seed)?;
+        self.show(Track::Rust, &marked, seed)?;
         Ok(marked.iter().all(|marked| marked.finding.right()))
     }
 
     /// The table, the marks, and what to do next.
-    fn show(&self, marked: &[Marked], seed: u64) -> Result<()> {
+    fn show(&self, track: Track, marked: &[Marked], seed: u64) -> Result<()> {
         let answers = answers(self.folder, &self.marker.catalogue)?;
-        print!("{}", report::table(self.marker, marked, &answers));
+        print!("{}", report::table(self.marker, track, marked, &answers));
         let (given, all, by_hand) = report::marks(self.marker, marked);
         println!("\n  {given} of {all} marks, and {by_hand} that are given by hand; seed {seed}");
         if let Some(next) = marked.iter().find(|marked| !marked.finding.right()) {
             let entry = &self.marker.catalogue.exercises[next.number - 1];
-            println!("  next: src/{}.rs, then `cargo xtask coursework check {}`", entry.file, next.number);
+            let file = track.file(entry);
+            match track {
+                Track::Rust => println!("  next: {file}, then `cargo xtask coursework check {}`", next.number),
+                Track::Python => println!("  next: exercise {} in {file}", next.number),
+            }
         } else if let Some(answer) = answers.iter().find(|answer| answer.word() != "handed in") {
             println!("  next: {}", answer.next());
         }
@@ -243,7 +247,7 @@ impl Desk<'_> {
             if one.finding != Finding::NotStarted {
                 *progress.attempts.entry(one.number).or_default() += 1;
             }
-            println!("{}", report::exercise(self.marker, one, &progress));
+            println!("{}", report::exercise(self.marker, Track::Rust, one, &progress));
         }
         progress.write(self.folder)?;
         println!("seed {seed}: the same cases again with --seed {seed}");
@@ -284,7 +288,7 @@ impl Desk<'_> {
 
     fn report(&self, seed: u64, out: &Path, json: Option<&Path>) -> Result<bool> {
         let marked = self.mark(&self.marker.all(), seed)?;
-        self.show(&marked, seed)?;
+        self.show(Track::Rust, &marked, seed)?;
         self.write(&marked, seed, Some(out), json)?;
         Ok(marked.iter().all(|marked| marked.finding.right()))
     }

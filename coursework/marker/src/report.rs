@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::catalogue::Entry;
 use crate::columns::{Columns, terminal_width};
 use crate::judge::{Diagnosis, Finding};
 use crate::marking::{Answer, Marked, Marker};
@@ -13,14 +14,39 @@ use crate::progress::Progress;
 /// How many lines are shown of what the student's code printed.
 const PRINTED_LINES: usize = 12;
 
+/// The language in which the exercises are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Track {
+    Rust,
+    Python,
+}
+
+impl Track {
+    /// The file of an exercise.
+    pub fn file(self, entry: &Entry) -> String {
+        match self {
+            Self::Rust => format!("src/{}.rs", entry.file),
+            Self::Python => "python/exercises.py".to_owned(),
+        }
+    }
+
+    /// What stands in a stub.
+    pub fn stub(self) -> &'static str {
+        match self {
+            Self::Rust => "todo!()",
+            Self::Python => "raise NotImplementedError",
+        }
+    }
+}
+
 /// The table of everything.
-pub fn table(marker: &Marker, marked: &[Marked], answers: &[Answer]) -> String {
+pub fn table(marker: &Marker, track: Track, marked: &[Marked], answers: &[Answer]) -> String {
     let mut columns = Columns::new(&["", "exercise", "equation", "state", "marks", "next"]);
     for Marked { number, finding, .. } in marked {
         let entry = &marker.catalogue.exercises[number - 1];
         let marks = format!("{}/{}", if finding.right() { entry.marks } else { 0 }, entry.marks);
         let next = match finding {
-            Finding::NotStarted => format!("replace `todo!()` in src/{}.rs", entry.file),
+            Finding::NotStarted => format!("replace `{}` in {}", track.stub(), track.file(entry)),
             Finding::DoesNotCompile { .. } => format!("it does not compile: check {number}"),
             other => other.sentence(),
         };
@@ -51,16 +77,17 @@ pub fn marks(marker: &Marker, marked: &[Marked]) -> (u32, u32, u32) {
 }
 
 /// An exercise in full.
-pub fn exercise(marker: &Marker, marked: &Marked, progress: &Progress) -> String {
+pub fn exercise(marker: &Marker, track: Track, marked: &Marked, progress: &Progress) -> String {
     let Marked { number, finding, printed, seconds } = marked;
     let entry = &marker.catalogue.exercises[number - 1];
     let equations = marker.equations(&entry.equations);
     let mut text = format!("{number}. {} – {equations}: {} ({seconds:.1} s)\n", entry.title, finding.word());
     if !finding.right() {
-        let _ = writeln!(text, "\n  {}", finding.text().trim_end().replace('\n', "\n  "));
-        if *finding == Finding::NotStarted {
-            let _ = writeln!(text, "  in src/{}.rs", entry.file);
-        }
+        let said = match finding {
+            Finding::NotStarted => format!("replace `{}` in {}", track.stub(), track.file(entry)),
+            other => other.text().trim_end().replace('\n', "\n  "),
+        };
+        let _ = writeln!(text, "\n  {said}");
     }
     if !printed.trim().is_empty() {
         let _ = writeln!(text, "\n  your code printed:");

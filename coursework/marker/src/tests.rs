@@ -2,6 +2,7 @@
 //! recognised, and everything that may go wrong told apart.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::case::{Case, Outputs};
 use crate::exercises::{Function, Tolerance};
@@ -303,4 +304,33 @@ fn a_new_folder_has_stubs_and_no_solutions() {
         }
     }
     assert!(scaffold::new(&root, &marker.stubs, &folder).is_err());
+}
+
+/// Needs Python 3 with NumPy; where there is none, it says so.
+#[test]
+fn the_python_track_takes_the_same_cases() {
+    let (marker, root) = (marker(), root().unwrap());
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_numpy = Command::new(&python).args(["-c", "import numpy"]).output();
+    if !has_numpy.is_ok_and(|output| output.status.success()) {
+        println!("the Python track: not run ({python} has no numpy)");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str| place.path().join(name);
+    crate::python::hand_out(&marker, 11, &file("cases.json")).unwrap();
+    std::fs::copy(root.join("coursework/python/run.py"), file("run.py")).unwrap();
+    let findings = |exercises: &str| {
+        std::fs::copy(root.join(exercises), file("exercises.py")).unwrap();
+        let arguments = [file("run.py"), file("cases.json"), file("outputs.json")];
+        assert!(Command::new(&python).args(arguments).status().unwrap().success());
+        let (seed, marked) = crate::python::mark(&marker, &file("outputs.json"), Some(11)).unwrap();
+        assert_eq!(seed, 11);
+        marked.into_iter().map(|marked| marked.finding)
+    };
+    assert!(findings("coursework/python/exercises.py").all(|finding| finding == Finding::NotStarted));
+    for (i, finding) in findings("coursework/solutions/python/exercises.py").enumerate() {
+        assert_eq!(finding, Finding::Right, "exercise {}", i + 1);
+    }
+    assert!(crate::python::mark(&marker, &file("outputs.json"), Some(12)).is_err());
 }

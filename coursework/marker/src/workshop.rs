@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::case::{Case, outputs_from_json};
+use crate::case::Case;
 use crate::catalogue::Catalogue;
 use crate::judge::Outcome;
 use crate::submission::Submission;
@@ -221,17 +221,10 @@ fn ending(status: ExitStatus) -> String {
 }
 
 fn outcome(line: &str) -> Outcome {
-    let malformed = |how: String| Outcome::Died { how };
-    let value: Value = match serde_json::from_str(line) {
-        Ok(value) => value,
-        Err(error) => return malformed(format!("its outputs cannot be read: {error}")),
-    };
-    if let Some(message) = value["panic"].as_str() {
-        let file = value["file"].as_str().unwrap_or_default().to_owned();
-        let line = value["line"].as_u64().and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
-        return Outcome::Panicked { message: message.to_owned(), file, line };
+    match serde_json::from_str(line) {
+        Ok(value) => Outcome::read(&value),
+        Err(error) => Outcome::Died { how: format!("its outputs cannot be read: {error}") },
     }
-    outputs_from_json(&value["outputs"]).map_or_else(malformed, Outcome::Returned)
 }
 
 /// An error of the compiler.
