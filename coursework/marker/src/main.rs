@@ -60,18 +60,18 @@ struct Cli {
 enum Command {
     /// Mark some exercises, and say what is wrong with them
     Check {
-        #[arg(required = true, value_parser = clap::value_parser!(u8).range(1..=16))]
-        numbers: Vec<u8>,
+        #[arg(required = true, value_parser = number)]
+        numbers: Vec<usize>,
     },
     /// Show the next hint for an exercise (there are three)
     Hint {
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
-        number: u8,
+        #[arg(value_parser = number)]
+        number: usize,
     },
     /// Show the solution of an exercise that you have tried
     Solution {
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
-        number: u8,
+        #[arg(value_parser = number)]
+        number: usize,
         /// Show it without an attempt
         #[arg(long)]
         give_up: bool,
@@ -79,8 +79,8 @@ enum Command {
     /// Mark again whenever a file is saved, until Ctrl-C
     Watch {
         /// The exercise [default: the one whose file was saved]
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
-        number: Option<u8>,
+        #[arg(value_parser = number)]
+        number: Option<usize>,
     },
     /// Write a summary for a teacher
     Report {
@@ -93,8 +93,8 @@ enum Command {
     },
     /// Put the stub of an exercise back; what is there is kept as .rs.old
     Reset {
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
-        number: u8,
+        #[arg(value_parser = number)]
+        number: usize,
     },
     /// Make a folder with a fresh start, for a repository of your own
     New { folder: PathBuf },
@@ -112,6 +112,9 @@ enum Command {
     },
 }
 
+/// The variable that makes a student's seed one that the student cannot know.
+pub const SECRET: &str = "COURSEWORK_SECRET";
+
 /// Usage errors end in 2 (clap sees to that), all others and whatever is not right in 1.
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -122,6 +125,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The number of an exercise.
+fn number(text: &str) -> Result<usize, String> {
+    let last = exercises::all().len();
+    let number = text.parse().ok().filter(|number| (1..=last).contains(number));
+    number.ok_or_else(|| format!("give the number of an exercise, 1 to {last}"))
 }
 
 /// The project's root.
@@ -141,16 +151,13 @@ fn run(cli: &Cli) -> Result<bool> {
     let desk = Desk { root: &root, target: &target, marker: &marker, folder: &folder };
     match &cli.command {
         None => desk.table(seed.unwrap_or_else(new_seed)),
-        Some(Command::Check { numbers }) => {
-            let numbers: Vec<usize> = numbers.iter().map(|&number| number.into()).collect();
-            desk.check(&numbers, seed.unwrap_or_else(new_seed))
-        }
-        Some(Command::Hint { number }) => desk.hint((*number).into()),
-        Some(Command::Solution { number, give_up }) => desk.solution((*number).into(), *give_up),
-        Some(Command::Watch { number }) => watch::watch(&desk, number.map(usize::from), seed),
+        Some(Command::Check { numbers }) => desk.check(numbers, seed.unwrap_or_else(new_seed)),
+        Some(Command::Hint { number }) => desk.hint(*number),
+        Some(Command::Solution { number, give_up }) => desk.solution(*number, *give_up),
+        Some(Command::Watch { number }) => watch::watch(&desk, *number, seed),
         Some(Command::Report { out, json }) => desk.report(seed.unwrap_or_else(new_seed), out, json.as_deref()),
         Some(Command::Reset { number }) => {
-            let stem = &marker.catalogue.exercises[usize::from(*number) - 1].file;
+            let stem = &marker.catalogue.exercises[number - 1].file;
             scaffold::reset(&folder, &marker.stubs, stem).map(|()| true)
         }
         Some(Command::New { folder }) => {
@@ -183,7 +190,7 @@ fn run(cli: &Cli) -> Result<bool> {
 /// The seed that was asked for.
 fn seed(cli: &Cli) -> Result<Option<u64>> {
     let Some(student) = &cli.student else { return Ok(cli.seed) };
-    let secret = std::env::var("COURSEWORK_SECRET").unwrap_or_default();
+    let secret = std::env::var(SECRET).unwrap_or_default();
     if secret.is_empty() {
         bail!("--student needs the variable COURSEWORK_SECRET: any word that the class does not know");
     }

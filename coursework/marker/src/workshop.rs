@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::SECRET;
 use crate::case::Case;
 use crate::catalogue::Catalogue;
 use crate::judge::Outcome;
@@ -132,7 +133,12 @@ impl<'a> Workshop<'a> {
     fn compile(&self) -> Result<Vec<Error>> {
         let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         command.args(["build", "--quiet", "--message-format=json", "--manifest-path"]);
-        command.arg(self.folder.join("Cargo.toml")).arg("--target-dir").arg(&self.target).current_dir(&self.folder);
+        command
+            .arg(self.folder.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&self.target)
+            .current_dir(&self.folder)
+            .env_remove(SECRET);
         let output = command.output().context("cargo cannot be run")?;
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -155,7 +161,7 @@ impl<'a> Workshop<'a> {
         let printed = File::create(path("printed.txt")).context("printed.txt cannot be written")?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(LIMITS).arg(&built.runner).arg(path("cases.json")).arg(&written).arg("0");
-        command.current_dir(&self.folder).stdin(Stdio::null()).stderr(printed.try_clone()?).stdout(printed);
+        command.env_clear().current_dir(&self.folder).stdin(Stdio::null()).stderr(printed.try_clone()?).stdout(printed);
         let mut child = command.spawn().context("the runner cannot be started")?;
         let status = wait(&mut child, seconds)?;
 
