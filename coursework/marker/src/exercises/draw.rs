@@ -35,8 +35,9 @@ pub fn cases(
     let mut cases = Vec::new();
     for index in 0..PLAIN.len() + MORE {
         let drawn = (rng.random_range(3..=9), rng.random_range(2..=5), rng.random_range(1..=3));
-        let plain = index < PLAIN.len();
-        let (timesteps, n, d) = if plain { PLAIN[index] } else { drawn };
+        let plain = PLAIN.get(index);
+        let (timesteps, n, d) = *plain.unwrap_or(&drawn);
+        let plain = plain.is_some();
         let mut draw = Draw { rng, index, timesteps, n, d, plain };
         cases.push(Case::new(function, args(&mut draw))?);
     }

@@ -240,7 +240,7 @@ pub fn backward() -> Function {
     }
 }
 
-/// T, and β_1 and β_T of exercise 15: ᾱ_T = 0.002.
+/// T, and β_1 and β_T of exercise 15: ᾱ_T = 8e-4.
 const TRAINING: (usize, f64, f64) = (20, 0.01, 0.55);
 
 fn train_cases(rng: &mut ChaCha8Rng) -> Result<Vec<Case>> {
