@@ -165,7 +165,7 @@ impl Report<'_> {
             let _ = write!(text, "\n## {}. {} ({} marks, by hand)\n\n", answer.letter, question.title, question.marks);
             match &answer.plot {
                 Some(plot) => {
-                    let _ = write!(text, "![The plot]({plot})\n\n");
+                    let _ = write!(text, "Plot: `{plot}`, in the student's folder.\n\n");
                 }
                 None => text += "No plot.\n\n",
             }

@@ -8,9 +8,10 @@ use crate::case::{Case, Outputs};
 use crate::exercises::{Function, Tolerance};
 use crate::judge::{Finding, Outcome, judge};
 use crate::marking::{Marked, Marker};
+use crate::progress::Progress;
 use crate::submission::Submission;
-use crate::workshop::Workshop;
-use crate::{root, scaffold};
+use crate::workshop::{SECONDS_TO_TRAIN, Workshop};
+use crate::{report, root, scaffold};
 
 fn marker() -> Marker {
     Marker::read(&root().unwrap()).unwrap()
@@ -57,6 +58,11 @@ fn the_catalogue_is_whole() {
         let entry = &catalogue.exercises[number - 1];
         assert_eq!(entry.file, function.file, "{}", function.name);
         assert!(function.mistakes.len() >= 5, "{} knows few mistakes", function.name);
+        if let Tolerance::MeanSquare(bound) = function.tolerance {
+            let stub = &marker.stubs.files[&format!("{}.rs", entry.file)];
+            assert!(stub.contains(&format!("within {bound} of")), "{} states another bound", entry.file);
+            assert!(stub.contains(&format!("under {SECONDS_TO_TRAIN} seconds")), "{} states another time", entry.file);
+        }
         let mut hints = entry.hints.to_vec();
         hints.sort();
         hints.dedup();
@@ -333,4 +339,18 @@ fn the_python_track_takes_the_same_cases() {
         assert_eq!(finding, Finding::Right, "exercise {}", i + 1);
     }
     assert!(crate::python::mark(&marker, &file("outputs.json"), Some(12)).is_err());
+}
+
+/// The book shows what the marker says about a missing root. It is this file, and this is where it comes from.
+#[test]
+fn the_books_example_is_what_the_marker_says() {
+    let marker = marker();
+    let mistake = &marker.exercises[2].functions[0].mistakes[0];
+    assert_eq!(mistake.name, "1 - alpha_bar without the root");
+    let finding = finding(&marker, 3, 1, "q_sample", |case| returned((mistake.outputs)(case).unwrap()));
+    let marked = Marked { number: 3, finding, printed: String::new(), seconds: 0.0 };
+    let said = report::exercise(&marker, report::Track::Rust, &marked, &Progress::default());
+    let path = root().unwrap().join("coursework/marker/tests/wrong.txt");
+    let shown = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(said, shown, "{} should be as on the left", path.display());
 }

@@ -70,10 +70,10 @@ impl<'a> Workshop<'a> {
         let lock =
             File::create(folder.join("lock")).with_context(|| format!("{} cannot be written", folder.display()))?;
         lock.lock().with_context(|| format!("{} cannot be locked", folder.display()))?;
-        write_if_new(&folder.join("Cargo.toml"), &manifest(&package))?;
+        let changed = write_if_new(&folder.join("Cargo.toml"), &manifest(&package))?;
         write_if_new(&folder.join("runner/main.rs"), include_str!("../runner/main.rs"))?;
         // The project's lock file has every version that is needed, so that nothing is looked up.
-        if !folder.join("Cargo.lock").exists() {
+        if changed || !folder.join("Cargo.lock").exists() {
             fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).context("Cargo.lock cannot be copied")?;
         }
         let target = target.join("coursework/build");
@@ -183,21 +183,23 @@ impl<'a> Workshop<'a> {
 
 fn manifest(package: &str) -> String {
     format!(
-        "[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[workspace]\n\n\
+        "[package]\nname = \"{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\
+         autobins = false\n\n[workspace]\n\n\
          [lib]\nname = \"coursework\"\npath = \"src/lib.rs\"\n\n[[bin]]\nname = \"{package}\"\npath = \"runner/main.rs\"\n\n\
          [dependencies]\nndarray = \"=0.17.2\"\nserde_json = \"=1.0.154\"\n\n\
          [profile.dev]\nopt-level = 2\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 3\ndebug = false\n"
     )
 }
 
-/// Leaves a file alone that is as it should be, so that cargo need not build it anew.
-fn write_if_new(path: &Path, text: &str) -> Result<()> {
+/// Leaves a file alone that is as it should be, so that cargo need not build it anew. Says whether it was not.
+fn write_if_new(path: &Path, text: &str) -> Result<bool> {
     if fs::read_to_string(path).is_ok_and(|there| there == text) {
-        return Ok(());
+        return Ok(false);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(true)
 }
 
 /// How the child ended; none where it had to be killed.
