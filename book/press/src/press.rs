@@ -977,7 +977,7 @@ mod tests {
     #[test]
     fn an_equation_and_its_exercise_lead_to_each_other() {
         let problems = Problems::default();
-        let inputs = inputs(&["limit", "identity"], &problems);
+        let inputs = inputs(&["identity", "limit", "wrong-variant"], &problems);
         let chapters = [("04-forward.md", format!("{HEAD}{GOOD}")), ("coursework.md", "{{coursework}}".to_owned())];
         let chapters = chapters.map(|(file, text)| (file.to_owned(), "T".to_owned(), text));
         let (texts, _) = Press::new(&inputs, &chapters, &problems).set();

@@ -157,6 +157,9 @@ impl Finding {
                 format!("{output} has the shape {given:?}, and should have {expected:?}")
             }
             Self::NotFinite { output, given, .. } => format!("{output} is {given}"),
+            Self::Wrong { function, example, given, .. } if example.is_empty() => {
+                format!("`{function}` comes to a loss that is {given}")
+            }
             Self::Wrong { function, .. } => format!("`{function}` gives a wrong number, by no mistake known here"),
         }
     }
@@ -177,6 +180,12 @@ impl Finding {
                     text,
                     "\n  `{function}` on\n{example}  {output} should have the shape {expected:?}\n  {output} has it {given:?}\n"
                 );
+            }
+            Self::NotFinite { output, expected, given, example, .. }
+            | Self::Wrong { output, expected, given, example, .. }
+                if example.is_empty() =>
+            {
+                let _ = write!(text, "\n  {output}, expected: {expected}\n  {output}, given:    {given}\n");
             }
             Self::NotFinite { function, output, expected, given, example, .. }
             | Self::Wrong { function, output, expected, given, example, .. } => {
@@ -286,6 +295,8 @@ impl Returned<'_> {
             let finite = distance.is_finite();
             let expected = format!("at most {bound} above the Bayes floor");
             let given = format!("{} above the Bayes floor", short(distance));
+            // Thousands of numbers are no example.
+            let example = String::new();
             return if finite {
                 Finding::Wrong { function, output, expected, given, example, diagnosis }
             } else {
@@ -329,6 +340,9 @@ impl Returned<'_> {
 
 /// The first mistake whose numbers are the student's in every case; or else in every case that went wrong.
 fn diagnose(function: &Function, returned: &[Returned]) -> Result<Option<Diagnosis>> {
+    if let (Tolerance::MeanSquare(bound), [one]) = (function.tolerance, returned) {
+        return nearest(function, one, bound);
+    }
     let failing: Vec<&Returned> = returned.iter().filter(|r| !r.agrees(function.tolerance)).collect();
     for cases in [returned.iter().collect(), failing.clone()] {
         for mistake in &function.mistakes {
@@ -338,9 +352,36 @@ fn diagnose(function: &Function, returned: &[Returned]) -> Result<Option<Diagnos
         }
     }
     let single = |r: &&Returned| r.given.len() == r.expected.len() && r.given.iter().zip(&r.expected).all(nearly);
-    if function.tolerance == Tolerance::Exact && failing.iter().all(single) {
+    if failing.iter().all(single) {
         let sentence = "Your numbers are right to five digits only: compute in double precision (f64, float64).";
         return Ok(Some(Diagnosis { name: "single precision".into(), sentence: sentence.into() }));
+    }
+    Ok(None)
+}
+
+/// Where many numbers are only nearly right: the mistake that is nearest, if it is near enough.
+fn nearest(function: &Function, returned: &Returned, bound: f64) -> Result<Option<Diagnosis>> {
+    let ([given], [expected]) = (returned.given.as_slice(), returned.expected.as_slice()) else { return Ok(None) };
+    if given.array.shape() != expected.array.shape() {
+        return Ok(None);
+    }
+    let mut nearest: Option<(f64, &Mistake)> = None;
+    for mistake in &function.mistakes {
+        for wrong in (mistake.outputs)(returned.case)? {
+            let distance = mean_square(&given.array, &wrong.array);
+            if distance <= bound && nearest.is_none_or(|(least, _)| distance < least) {
+                nearest = Some((distance, mistake));
+            }
+        }
+    }
+    if let Some((_, mistake)) = nearest {
+        return Ok(Some(Diagnosis { name: mistake.name.to_owned(), sentence: mistake.sentence.to_owned() }));
+    }
+    let nothing = ArrayD::zeros(expected.array.raw_dim());
+    if mean_square(&given.array, &expected.array) > mean_square(&nothing, &expected.array) {
+        let sentence = "Your network is worse than one that always says 0: look at the sign of the update, and at the \
+                        learning rate.";
+        return Ok(Some(Diagnosis { name: "worse than 0".into(), sentence: sentence.into() }));
     }
     Ok(None)
 }

@@ -259,6 +259,30 @@ fn what_goes_wrong_is_told_apart() {
     assert!(!half.right() && printed.contains("here"), "{half:?}");
 }
 
+/// Networks that were really trained, each with one mistake.
+#[test]
+fn a_training_that_goes_wrong_is_recognised() {
+    let marker = marker();
+    let shop = shop(&marker, "training");
+    let solved = Submission::solutions(&root().unwrap(), &marker.catalogue).unwrap();
+    let name_of = |file: &str, changes: &[(&str, &str)]| {
+        let mut submission = solved.clone();
+        let text = submission.files.get_mut(file).unwrap();
+        for (right, wrong) in changes {
+            assert!(text.contains(right), "{file} has no {right}");
+            *text = text.replace(right, wrong);
+        }
+        let marked = marker.mark(&shop, &submission, &[15], 3).unwrap();
+        marked[0].finding.diagnosis().map(|diagnosis| diagnosis.name.clone()).unwrap_or_default()
+    };
+    let no_relu = [("a.mapv(|a| a.max(0.0))", "a"), ("if h > 0.0 { *delta } else { 0.0 }", "*delta")];
+    assert_eq!(name_of("ex14_backward.rs", &no_relu), "no better than one straight line");
+    let no_time = [("net.e.select(Axis(0), times)", "net.e.select(Axis(0), &vec![1; times.len()])")];
+    assert_eq!(name_of("ex14_backward.rs", &no_time), "the time never used");
+    assert_eq!(name_of("ex15_training.rs", &[("(xt, times, eps)\n", "(xt, times, x0)\n")]), "x_0 predicted");
+    assert_eq!(name_of("ex15_training.rs", &[("*theta -= rate", "*theta += rate")]), "worse than 0");
+}
+
 #[test]
 fn a_changed_signature_is_named() {
     let marker = marker();

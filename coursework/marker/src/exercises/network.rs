@@ -314,6 +314,17 @@ pub fn train() -> Function {
                 |c| at_each_t(c, |x, step| objective::gaussian_eps(0.0, 1.0, x, step)),
             ),
             mistake(
+                "no better than one straight line",
+                "Your network does no better than a linear one: is there a ReLU between its layers?",
+                |c| {
+                    // The slope that is best over all t, for data of variance 1.
+                    let steps = c.schedule().steps();
+                    let slope =
+                        steps.iter().map(|step| step.one_minus_alpha_bar.sqrt()).sum::<f64>() / steps.len() as f64;
+                    at_each_t(c, |x, _| Ok(slope * x))
+                },
+            ),
+            mistake(
                 "the time never used",
                 "Your network does as well as one can that does not know t: is t used, in training and afterwards?",
                 |c| at_each_t(c, |x, _| without_time(c, x)),
