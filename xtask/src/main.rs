@@ -3,6 +3,7 @@
 mod bench;
 mod book;
 mod columns;
+mod coursework;
 mod coverage;
 mod data;
 mod equations;
@@ -39,6 +40,7 @@ enum Command {
     Figures(figures::Args),
     Bench(bench::Args),
     Book(book::Args),
+    Coursework(coursework::Args),
     Seeds(seeds::Args),
     Mutants(mutants::Args),
     Coverage(coverage::Args),
@@ -54,6 +56,7 @@ impl Command {
             Self::Figures(args) => figures::run(project, args),
             Self::Bench(args) => bench::run(project, args),
             Self::Book(args) => book::run(project, args),
+            Self::Coursework(args) => coursework::run(project, args),
             Self::Seeds(args) => seeds::run(project, args),
             Self::Mutants(args) => mutants::run(project, args),
             Self::Coverage(args) => coverage::run(project, args),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::html::{escape, from_rustdoc, id, unsearched};
-use crate::inputs::Reference;
+use crate::inputs::{Reference, slug_of};
 use crate::math;
 use crate::number::thousands;
 use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
@@ -17,6 +17,7 @@ impl Press<'_> {
             "glossary" => self.glossary(here),
             "mistakes" => self.mistake_index(),
             "bibliography" => self.bibliography(),
+            "coursework" => self.coursework(here),
             _ => self.file_index(),
         }
     }
@@ -90,6 +91,33 @@ impl Press<'_> {
             format!("<dt id=\"term-{}\">{}</dt><dd>{meaning}</dd>", id(&term.name), escape(&term.name))
         };
         format!("<dl class=\"glossary\">{}</dl>", terms.iter().map(entry).collect::<String>())
+    }
+
+    /// The exercises and the open questions, each with its equations.
+    fn coursework(&self, here: usize) -> String {
+        let coursework = &self.inputs.coursework;
+        let row = |id: String, number: &str, title: &str, equations: &[String], file: String, marks: u32| {
+            let links = equations.iter().map(|equation| self.phrase_of(&format!("[@{}]", slug_of(equation)), here));
+            format!(
+                "<tr id=\"{id}\"><td>{number}</td><td>{}</td><td>{}</td><td><code>{file}</code></td><td>{marks}</td></tr>",
+                escape(title),
+                links.collect::<Vec<_>>().join(", ")
+            )
+        };
+        let mut rows = String::new();
+        for (i, exercise) in coursework.exercises.iter().enumerate() {
+            let (number, file) = ((i + 1).to_string(), format!("src/{}.rs", exercise.file));
+            let id = format!("exercise-{number}");
+            rows += &row(id, &number, &exercise.title, &exercise.equations, file, exercise.marks);
+        }
+        for question in &coursework.questions {
+            let (id, file) = (format!("question-{}", question.letter), format!("open/{}.md", question.letter));
+            rows += &row(id, &question.letter, &question.title, &question.equations, file, question.marks);
+        }
+        format!(
+            "<div class=\"table-wrapper\" tabindex=\"0\" role=\"group\" aria-label=\"exercises\"><table><thead><tr><th></th>\
+             <th>exercise</th><th>equations</th><th>file</th><th>marks</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        )
     }
 
     fn mistake_index(&self) -> String {

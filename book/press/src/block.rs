@@ -298,7 +298,9 @@ fn block_directive(text: &str) -> Option<Part> {
     Some(match word {
         "code" => Part::Code(rest.trim().into()),
         "test" => Part::Test(rest.trim().into()),
-        "notation" | "equations" | "glossary" | "bibliography" | "mistakes" | "files" => Part::Page(word.into()),
+        "notation" | "equations" | "glossary" | "bibliography" | "mistakes" | "files" | "coursework" => {
+            Part::Page(word.into())
+        }
         _ => return None,
     })
 }

@@ -29,6 +29,8 @@ pub struct Inputs {
     /// `book/glossary.toml`.
     pub terms: Vec<Term>,
     pub math: Math,
+    /// `coursework/marker/exercises.toml`.
+    pub coursework: Coursework,
 }
 
 /// One chapter of the plan.
@@ -115,6 +117,47 @@ pub struct Term {
     pub meaning: String,
 }
 
+/// The exercises of the coursework (the part of the file that is shown).
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Coursework {
+    #[serde(rename = "exercise")]
+    pub exercises: Vec<Exercise>,
+    #[serde(rename = "question")]
+    pub questions: Vec<Question>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Exercise {
+    /// The stem of its file.
+    pub file: String,
+    pub title: String,
+    /// chapter.slug
+    pub equations: Vec<String>,
+    pub marks: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Question {
+    pub letter: String,
+    pub title: String,
+    /// chapter.slug
+    pub equations: Vec<String>,
+    pub marks: u32,
+}
+
+impl Coursework {
+    /// The number of the exercise in which an equation is written.
+    pub fn exercise_of(&self, slug: &str) -> Option<usize> {
+        let has = |exercise: &Exercise| exercise.equations.iter().any(|equation| slug_of(equation) == slug);
+        self.exercises.iter().position(has).map(|i| i + 1)
+    }
+}
+
+/// The slug in chapter.slug.
+pub fn slug_of(equation: &str) -> &str {
+    equation.split_once('.').map_or(equation, |(_, slug)| slug)
+}
+
 #[derive(Deserialize)]
 struct Chapters {
     chapter: Vec<Planned>,
@@ -153,6 +196,7 @@ impl Inputs {
             symbols: toml_file::<Symbols>(&book.join("symbols.toml"))?.symbol,
             terms: toml_file::<Terms>(&book.join("glossary.toml"))?.term,
             math: Math::new(toml_file(&book.join("macros.toml"))?),
+            coursework: toml_file(&folders.root.join("coursework/marker/exercises.toml"))?,
         })
     }
 }

@@ -149,7 +149,7 @@ impl<'a> Press<'a> {
     pub fn set(&self) -> (Vec<String>, Vec<(String, String, String)>) {
         let mut texts: Vec<String> = (0..self.chapters.len()).map(|chapter| self.chapter(chapter)).collect();
         // What the appendices list is known only now.
-        for kind in ["glossary", "mistakes", "notation", "equations", "files", "bibliography"] {
+        for kind in ["glossary", "mistakes", "notation", "equations", "files", "bibliography", "coursework"] {
             let mark = page_mark(kind);
             for (chapter, text) in texts.iter_mut().enumerate().filter(|(_, text)| text.contains(&mark)) {
                 *text = text.replace(&mark, &self.appendix(kind, chapter));
@@ -301,12 +301,20 @@ impl<'a> Press<'a> {
         let tests = self.inputs.sources.test_module(slug);
         origin.extend(tests.map(|test| link(&test.place.file, "check", "its checks")));
         origin.push(format!("<code>cargo test {slug}</code>"));
+        origin.extend(self.coursework_link(slug));
         let origin = origin.join(" <span class=\"dot\">·</span> ");
         let details = format!("{}<p class=\"origin\">{origin}</p>", table(report));
         format!(
             "<details class=\"report\">{}</details>",
             unsearched(&format!("{line}<div class=\"measurements\">{details}</div>"))
         )
+    }
+
+    /// Where an equation is written in the coursework, if it is and the coursework is in the book.
+    fn coursework_link(&self, slug: &str) -> Option<String> {
+        let exercise = self.inputs.coursework.exercise_of(slug)?;
+        let page = self.chapters.iter().find(|chapter| chapter.file == "coursework.md").map(|c| page(&c.file))?;
+        Some(format!("<a href=\"{page}#exercise-{exercise}\">exercise {exercise} of the coursework</a>"))
     }
 
     /// "Ho, Jain, Abbeel 2020, eq. 4", with a link to the bibliography where it is in there.
@@ -923,7 +931,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::inputs::{Reference, Term};
+    use crate::inputs::{Coursework, Exercise, Reference, Term};
     use crate::math::Math;
     use crate::number::Numbers;
     use crate::sources::Sources;
@@ -968,6 +976,15 @@ mod tests {
             symbols: Vec::new(),
             terms: vec![Term { name: "Markov chain".into(), also: vec![], meaning: "m".into() }],
             math: Math::new(BTreeMap::new()),
+            coursework: Coursework {
+                exercises: vec![Exercise {
+                    file: "ex01_step".into(),
+                    title: "One step".into(),
+                    equations: vec!["forward.q_step".into()],
+                    marks: 3,
+                }],
+                questions: Vec::new(),
+            },
         }
     }
 
@@ -978,6 +995,24 @@ mod tests {
         let chapters = [("04-forward.md".to_owned(), "T".to_owned(), text.to_owned())];
         let (mut texts, _) = Press::new(&inputs, &chapters, &problems).set();
         (texts.remove(0), problems.list())
+    }
+
+    #[test]
+    fn an_equation_and_its_exercise_lead_to_each_other() {
+        let problems = Problems::default();
+        let inputs = inputs(&["identity", "limit", "wrong-variant"], &problems);
+        let chapters = [("04-forward.md", format!("{HEAD}{GOOD}")), ("coursework.md", "{{coursework}}".to_owned())];
+        let chapters = chapters.map(|(file, text)| (file.to_owned(), "T".to_owned(), text));
+        let (texts, _) = Press::new(&inputs, &chapters, &problems).set();
+        assert!(texts[0].contains("href=\"coursework.html#exercise-1\""), "{}", texts[0]);
+        assert!(
+            texts[1].contains("id=\"exercise-1\"") && texts[1].contains("04-forward.html#eq-q_step"),
+            "{}",
+            texts[1]
+        );
+        // Without that page, no equation leads there.
+        let (texts, _) = Press::new(&inputs, &chapters[..1], &problems).set();
+        assert!(!texts[0].contains("coursework"));
     }
 
     /// A chapter in which all else is right.
