@@ -217,7 +217,7 @@ pub struct Learning {
 
 /// A small convolutional network that says what a picture shows.
 ///
-/// Three 3×3 convolutions (32, 64 and 128 wide, each with GroupNorm and SiLU, with 2×2 pooling in between), the mean over
+/// Three 3×3 convolutions (32, 64 and 128 wide, the first two of stride 2, each with GroupNorm and SiLU), the mean over
 /// quarters of the picture, 128 features, and a number for each class.
 #[derive(Debug)]
 pub struct Classifier {
@@ -243,12 +243,13 @@ impl Classifier {
         Ok(drawn(seed, Stream::Weights, 0, || {
             let mut parameters = Parameters::new(device, Kind::Float);
             let p = &mut parameters;
-            let mut conv = |name: &str, widths: [usize; 2]| {
-                (Conv::new(p, name, widths, 3, 1), GroupNorm::new(p, &format!("{name}_norm"), widths[1]))
+            let mut conv = |name: &str, widths: [usize; 2], stride| {
+                (Conv::new(p, name, widths, 3, stride), GroupNorm::new(p, &format!("{name}_norm"), widths[1]))
             };
-            let convs = [conv("conv1", [channels, 32]), conv("conv2", [32, 64]), conv("conv3", [64, 128])];
+            let convs = [conv("conv1", [channels, 32], 2), conv("conv2", [32, 64], 2), conv("conv3", [64, 128], 1)];
             let hidden = Linear::new(p, "hidden", 4 * 128, Self::FEATURES);
             let out = Linear::new(p, "out", Self::FEATURES, classes);
+            p.channels_last();
             Self { parameters, channels, classes, convs, hidden, out }
         }))
     }
@@ -354,11 +355,8 @@ impl Classifier {
             let expected = "4 or more, since it is halved twice";
             return Err(Error::OutOfRange { name: "a side of the picture", expected, got: got as f64 });
         }
-        let mut h = normalised(pictures, Kind::Float).to_device(self.parameters.device());
-        for (i, (conv, norm)) in self.convs.iter().enumerate() {
-            h = if i > 0 { h.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false) } else { h };
-            h = norm.forward(&conv.forward(&h)).silu();
-        }
+        let x = self.parameters.laid_out(&normalised(pictures, Kind::Float).to_device(self.parameters.device()));
+        let h = self.convs.iter().fold(x, |h, (conv, norm)| norm.forward(&conv.forward(&h)).silu());
         Ok(self.hidden.forward(&h.adaptive_avg_pool2d([2, 2]).flatten(1, -1)).silu())
     }
 
