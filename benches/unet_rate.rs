@@ -21,7 +21,7 @@ use literate_diffusion::{Result, paper};
 
 const SIDE: usize = 28;
 
-/// Training and sampling images/s of the residual U-Net, and the share of a step that loading the batch takes.
+/// Training and sampling images/s of the residual U-Net, the share of a step that loading takes, and the most memory held.
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value_t = 64)]
@@ -116,9 +116,17 @@ fn main() -> Result<()> {
         "best_train_images_per_s": rate(training),
         "best_sample_step_images_per_s": rate(sampling),
         "loading_share": loading / training,
+        "peak_mib": peak_mib(),
     });
     println!("{report}");
     Ok(())
+}
+
+/// The most memory that this process has held, as Linux tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
 /// Pictures whose content does not matter.

@@ -136,6 +136,24 @@ mod options {
         assert_eq!(net.forward(&x, &index).unwrap(), of_class(10));
     }
 
+    /// bf16 keeps 8 bits of each number, and where the numbers lie in memory is of no account.
+    #[test]
+    fn bf16_and_layout_change_only_roundings() {
+        manual_seed(3);
+        let mut net =
+            residual(ResidualUnetConfig { widths: vec![32, 64, 128], ..ResidualUnetConfig::plain(1) }, Kind::Float);
+        let x = Tensor::randn([2, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let index = Tensor::from_slice(&[0_i64, 999]);
+        let output =
+            |net: &ResidualUnet, kind| no_grad(|| net.forward(&x.to_kind(kind), &index)).unwrap().to_kind(Kind::Float);
+        let want = output(&net, Kind::Float);
+        let scale = want.abs().max().double_value(&[]);
+        assert!(largest_difference(&output(&net, Kind::BFloat16), &want) < 0.05 * scale);
+        net.parameters_mut().channels_last();
+        assert!(largest_difference(&output(&net, Kind::Float), &want) < 1e-5 * scale);
+        assert!(largest_difference(&output(&net, Kind::BFloat16), &want) < 0.05 * scale);
+    }
+
     #[test]
     fn dropout_is_for_training_alone() {
         let (net, x, index) = with_all();

@@ -21,6 +21,7 @@ pub mod adam;
 pub mod dataset;
 pub mod device;
 pub mod diffusion;
+pub mod evaluation;
 mod layers;
 pub mod mlp;
 pub mod random;

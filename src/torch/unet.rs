@@ -248,17 +248,12 @@ impl ResidualBlock {
 
     fn forward(&self, x: &Tensor, time: &Tensor, train: bool) -> Tensor {
         let h = self.norm1.forward(&self.conv1.forward(x));
-        let h = plus(h, &self.time_mlp.forward(time).unsqueeze(-1).unsqueeze(-1)).silu();
+        let h = (h + self.time_mlp.forward(time).unsqueeze(-1).unsqueeze(-1)).silu();
         let h = if self.dropout > 0.0 { h.dropout(self.dropout, train) } else { h };
         let h = self.norm2.forward(&self.conv2.forward(&h));
         let shortcut = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(x));
-        plus(h, &shortcut).silu()
+        (h + shortcut).silu()
     }
-}
-
-/// a + b in the memory of `a`, which must not be needed any more. (The gradient of GroupNorm does not look at its result.)
-fn plus(mut a: Tensor, b: &Tensor) -> Tensor {
-    a.g_add_(b)
 }
 
 /// Self-attention over the places of a picture, around a shortcut.

@@ -150,7 +150,7 @@ impl Parameters {
 }
 
 /// The same tensor (N, channels, height, width), with the channels next to each other in memory.
-fn channels_last(x: &Tensor) -> Tensor {
+pub(super) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 

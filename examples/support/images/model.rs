@@ -87,10 +87,7 @@ impl Model {
     /// The untrained network of a seed.
     pub fn network(&self, seed: u64, device: Device, precision: Precision) -> Outcome<Box<dyn ImageNetwork>> {
         let mut net = drawn(seed, Stream::Weights, 0, || self.draw(device))?;
-        // On a CPU, GroupNorm in bf16 takes far longer with the channels last, and convolutions win less.
-        if precision == Precision::F32 || device != Device::Cpu {
-            net.parameters_mut().channels_last();
-        }
+        net.parameters_mut().channels_last();
         Ok(net)
     }
 
