@@ -267,7 +267,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1
     /// # Source
-    /// Luo 2022, eq. 45, with the expectation put right
+    /// Luo 2022, eq. 44; its eq. 45 takes this for a mean of KLs
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -292,7 +292,7 @@ impl LinearVae {
     /// # Errors
     /// None: the model was checked when it was made
     /// # Source
-    /// Luo 2022, eq. 45, with the expectation put right
+    /// Luo 2022, eq. 44
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -458,7 +458,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1; [`Error::ShapeMismatch`] where the shapes differ
     /// # Source
-    /// Luo 2022, eq. 45
+    /// Luo 2022, eq. 44, inside the expectation
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -529,7 +529,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::ShapeMismatch`] unless there are T + 1 arrays of one shape
     /// # Source
-    /// Luo 2022, eq. 45
+    /// Luo 2022, eq. 44, on one path; the last step as in eq. 45
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -742,7 +742,7 @@ pub fn log_joint_q<D: Dimension>(schedule: &Schedule, path: &[Array<f64, D>]) ->
 /// # Errors
 /// [`Error::ShapeMismatch`] unless there are T + 1 arrays of one shape
 /// # Source
-/// Ho, Jain, Abbeel 2020, appendix A; Sohl-Dickstein et al. 2015, appendix B
+/// Ho, Jain, Abbeel 2020, appendix A; Sohl-Dickstein et al. 2015, appendix B.3
 /// # Examples
 /// ```
 /// use literate_diffusion::{Schedule, elbo::{log_joint_q, log_joint_q_reversed}};

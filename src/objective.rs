@@ -9,6 +9,7 @@ use ndarray::{Array, ArrayRef, Dimension, Zip};
 use crate::error::{Error, Result, positive, same_shape};
 use crate::forward::{marginal_moments, weighted_sum};
 use crate::gaussian::ratio_excess;
+use crate::posterior::posterior_mean_from_eps;
 use crate::schedule::{Schedule, Step};
 
 /// The variance σ_t² of the model's reverse step p(x_{t−1} | x_t): one of the two that Ho et al. 2020, section 3.2, tried.
@@ -196,17 +197,17 @@ pub fn eps_from_v<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, v: &ArrayRef<
 }
 // ANCHOR_END: eps_from_v
 
-/// The mean of x_{t−1} given x_t, where the noise in x_t is known or predicted.
+/// The model's mean of x_{t−1}: the posterior mean, with the predicted noise in the place of the true one.
 ///
-/// It is the posterior mean μ̃ with (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t in the place of x_0, as in
-/// [`posterior_mean_from_eps`](crate::posterior::posterior_mean_from_eps); with ε_θ for ε it is the model's mean μ_θ.
+/// It is the same function as [`posterior_mean_from_eps`]. That one is a fact about q, where ε is the noise that led to x_t;
+/// this one defines the model, where `eps` is the network's guess.
 ///
 /// # Formula
-/// μ = (x_t − β_t/√(1 − ᾱ_t) · ε) / √α_t                      (slug `mean_from_eps`)
+/// μ_θ(x_t, t) = (x_t − β_t/√(1 − ᾱ_t) · ε_θ(x_t, t)) / √α_t                      (slug `mean_from_eps`)
 /// # Shapes
 /// `xt`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where α_t = 0
+/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where ᾱ_t = 0
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 11
 /// # Examples
@@ -220,12 +221,7 @@ pub fn eps_from_v<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, v: &ArrayRef<
 /// ```
 // ANCHOR: mean_from_eps
 pub fn mean_from_eps<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, eps: &ArrayRef<f64, D>) -> Result<Array<f64, D>> {
-    same_shape("eps", xt, eps)?;
-    if step.alpha == 0.0 {
-        return Err(Error::ZeroSnr { t: step.t });
-    }
-    let scale = 1.0 / step.alpha.sqrt();
-    Ok(weighted_sum(scale, xt, -scale * step.beta / step.one_minus_alpha_bar.sqrt(), eps))
+    posterior_mean_from_eps(xt, step, eps)
 }
 // ANCHOR_END: mean_from_eps
 
@@ -451,7 +447,9 @@ pub fn snr_weight(step: Step) -> Result<f64> {
 }
 // ANCHOR_END: snr_weight
 
-/// A weight between that of the bound and that of L_simple: the SNR as the weight of an error in x_0, cut off at γ.
+/// The weight of L_simple, lowered where little noise is left: as the weight of an error in x_0, the SNR cut off at γ.
+///
+/// Weight 1 on an error in ε is weight SNR on one in x_0. The cut-off takes away from small t, where the bound gives most.
 ///
 /// The three forms charge the same error the same: ‖x_0 − x̂_0‖² = ‖ε − ε_θ‖²/SNR = ‖v − v_θ‖²/(SNR + 1).
 ///
@@ -542,15 +540,15 @@ pub fn antithetic_times(uniforms: &[f64], timesteps: usize) -> Result<Vec<usize>
 }
 // ANCHOR_END: antithetic_times
 
-/// The best possible prediction of ε where every coordinate of the data is N(mean, variance), independently.
+/// The best possible prediction of ε where every coordinate of the data is N(m, s²), independently.
 ///
 /// Of all functions of x_t, E[ε | x_t] has the smallest mean squared error. Here ε and x_t are jointly Gaussian, so it is
 /// the regression line of ε on x_t, with slope Cov(ε, x_t)/Var(x_t).
 ///
 /// # Formula
-/// ε*(x_t, t) = E[ε | x_t] = √(1 − ᾱ_t) (x_t − √ᾱ_t m) / (ᾱ_t v + 1 − ᾱ_t)                      (slug `gaussian_eps`)
+/// ε*(x_t, t) = E[ε | x_t] = √(1 − ᾱ_t) (x_t − √ᾱ_t m) / (ᾱ_t s² + 1 − ᾱ_t)                      (slug `gaussian_eps`)
 /// # Shapes
-/// `xt`, result: any, both equal; `mean` (m) and `variance` (v): those of each coordinate of the data
+/// `xt`, result: any, both equal; `mean` (m) and `variance` (s²): those of each coordinate of the data
 /// # Errors
 /// [`Error::OutOfRange`] unless `variance` is a finite number, 0 or above
 /// # Source
@@ -582,9 +580,9 @@ pub fn gaussian_eps<D: Dimension>(
 /// It is Var[ε | x_t] = 1 − Cov(ε, x_t)²/Var(x_t), per dimension. It does not depend on the mean of the data.
 ///
 /// # Formula
-/// E‖ε − ε*(x_t, t)‖² / d = ᾱ_t v / (ᾱ_t v + 1 − ᾱ_t)                      (slug `gaussian_floor`)
+/// E‖ε − ε*(x_t, t)‖² / d = ᾱ_t s² / (ᾱ_t s² + 1 − ᾱ_t)                      (slug `gaussian_floor`)
 /// # Errors
-/// [`Error::OutOfRange`] unless `variance` (v, of each coordinate of the data) is a finite number, 0 or above
+/// [`Error::OutOfRange`] unless `variance` (s², of each coordinate of the data) is a finite number, 0 or above
 /// # Source
 /// The conditional variance of two jointly Gaussian variables; Bishop 2006, eq. 2.82
 /// # Examples
@@ -604,7 +602,7 @@ pub fn gaussian_floor(variance: f64, step: Step) -> Result<f64> {
 /// The Bayes floor of L_simple in the mean over t: the loss that a training run on Gaussian data can at best arrive at.
 ///
 /// # Formula
-/// 1/T · Σ_t ᾱ_t v / (ᾱ_t v + 1 − ᾱ_t)                      (slug `gaussian_floor_mean`)
+/// 1/T · Σ_t ᾱ_t s² / (ᾱ_t s² + 1 − ᾱ_t)                      (slug `gaussian_floor_mean`)
 /// # Errors
 /// As [`gaussian_floor`]
 /// # Source

@@ -128,7 +128,8 @@ pub fn posterior_mean<D: Dimension>(x0: &ArrayRef<f64, D>, xt: &ArrayRef<f64, D>
 /// The mean of q(x_{t−1} | x_t, x_0), with x_0 expressed by x_t and the noise ε that led to it.
 ///
 /// Put x_0 = (x_t − √(1 − ᾱ_t) ε)/√ᾱ_t into μ̃_t. The weights of x_t add up to
-/// [β_t + α_t (1 − ᾱ_{t−1})] / [√α_t (1 − ᾱ_t)] = 1/√α_t.
+/// [β_t + α_t (1 − ᾱ_{t−1})] / [√α_t (1 − ᾱ_t)] = 1/√α_t. With a network's guess for ε it is the model's mean:
+/// [`mean_from_eps`](crate::objective::mean_from_eps).
 ///
 /// # Formula
 /// μ̃_t = [x_t − β_t/√(1 − ᾱ_t) · ε] / √α_t                      (slug `posterior_mean_from_eps`)

@@ -506,6 +506,7 @@ pub fn ddim_moments(data_mean: f64, data_variance: f64, schedule: &Schedule, eta
 /// The loop that all samplers share: a prediction, fresh noise where σ > 0, and the update.
 ///
 /// `path` pairs what the denoiser sees, a step of its own schedule, with the step that is taken.
+// ANCHOR: walk_back
 fn walk_back<D: Dimension>(
     x_end: &ArrayRef<f64, D>,
     path: &[(Step, Step)],
@@ -527,6 +528,7 @@ fn walk_back<D: Dimension>(
     }
     Ok(x)
 }
+// ANCHOR_END: walk_back
 
 /// The path through every step: what is seen is what is taken.
 fn every_step(schedule: &Schedule) -> Vec<(Step, Step)> {

@@ -454,6 +454,18 @@ mod ancestral {
         });
     }
 
+    #[test]
+    fn wrong_variant_upwards() {
+        check!(MonteCarlo).rejects_z_scores("t from 1 up to T", |rng| {
+            every_choice(rng, &coarse(), |x_end, variance, last_step, rng| {
+                coarse().steps().iter().try_fold(x_end.clone(), |x, &step| {
+                    let sigma = sampler::ancestral_sigma(step, variance, last_step);
+                    sampler::ancestral_step(&x, step, &best_eps(&x, step)?, sigma, &noise(rng))
+                })
+            })
+        });
+    }
+
     /// The denoiser sees x_T, …, x_1 with their steps, and what it saw last leads to the result.
     #[test]
     fn the_denoiser_may_record() {

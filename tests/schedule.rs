@@ -624,6 +624,15 @@ mod respaced {
     }
 
     /// Respacing down to zero terminal SNR keeps the zero.
+    /// Where β′ would round to 1, it is the largest number below 1: some signal is left, and the schedule may go on.
+    #[test]
+    fn almost_no_signal_is_not_none() {
+        let schedule = Schedule::from_betas(&[0.5, 1.0 - 1e-12, 1.0 - 1e-12, 0.1]).unwrap();
+        let respaced = schedule.respaced(&[3, 4]).unwrap();
+        assert_eq!(respaced.step(1).unwrap().beta, 1.0_f64.next_down());
+        assert!(respaced.last().alpha_bar > 0.0);
+    }
+
     #[test]
     fn zero_terminal_snr() {
         let schedule = sound().rescale_zero_terminal_snr().unwrap().respaced(&[50, 100]).unwrap();
@@ -722,6 +731,15 @@ mod rescaled {
         check!(Torch).bound(1.0, twin::REASON).property((any_schedule(40), 1..=80_usize), |(schedule, t)| {
             twin::schedules_differ(&schedule.rescaled(t).unwrap(), &twin::twin(&schedule).rescaled(t).unwrap())
         });
+    }
+
+    /// As in `respaced`: fewer steps may each keep almost nothing, but not nothing.
+    #[test]
+    fn almost_no_signal_is_not_none() {
+        let schedule = Schedule::from_betas(&[1.0 - 1e-12; 4]).unwrap();
+        for step in schedule.rescaled(2).unwrap().steps() {
+            assert_eq!(step.beta, 1.0_f64.next_down());
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@
 
   addEventListener("DOMContentLoaded", () => {
     // What scrolls can be reached by the keyboard.
-    for (const code of document.querySelectorAll("pre > code")) {
-      if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+    for (const region of document.querySelectorAll("pre > code, .steps > *, .katex-display")) {
+      if (region.scrollWidth > region.clientWidth) region.tabIndex = 0;
     }
     // The button for the sidebar is a label: say that it is a button, and let keys press it.
     const toggle = document.getElementById("mdbook-sidebar-toggle");

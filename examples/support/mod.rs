@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod files;
+pub mod play;
 pub mod plot;
 #[cfg(feature = "torch")]
 pub mod tensors;

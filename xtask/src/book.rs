@@ -1,5 +1,6 @@
 //! `cargo xtask book`: the book, with its checks run first where their reports are out of date.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -8,9 +9,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::project::{self, Project};
 use crate::registry::{Registry, rust_files};
+use crate::setup::{self, Wheel};
 
 /// Browsers that can be run without a window, the first that is there.
 const BROWSER_PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
+/// The wheel that carries axe.
+const AXE: Wheel = setup::wheel("axe-playwright-python", "0.1.8", "manylinux_2_17", AXE_BYTES, AXE_SHA256);
+const AXE_BYTES: u64 = 160_681;
+const AXE_SHA256: &str = "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8";
 
 /// Build the book into target/book; the checks are run first where their reports are older than the sources
 #[derive(Debug, clap::Args)]
@@ -79,7 +86,9 @@ fn copy_figures(project: &Project) -> Result<()> {
     for entry in entries {
         let path = entry?.path();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let used = [format!("figure {stem}\n"), format!("number {stem}.")].iter().any(|use_| chapters.contains(use_));
+        let used = [format!("figure {stem}\n"), format!("play {stem}\n"), format!("number {stem}.")]
+            .iter()
+            .any(|use_| chapters.contains(use_));
         let kind = path.extension().is_some_and(|extension| extension == "svg" || extension == "json");
         if used && kind {
             let copy = book.join("figures").join(path.file_name().unwrap_or_default());
@@ -162,6 +171,13 @@ fn browse(project: &Project) -> Result<()> {
     pages.sort();
     let scratch = project.target.join("book-browser");
     std::fs::create_dir_all(&scratch)?;
+    let axe = match bring_axe(&scratch) {
+        Ok(()) => "no serious finding of axe in light and dark",
+        Err(why) => {
+            println!("axe: not run ({why:#})");
+            "axe not run"
+        }
+    };
     let harness = scratch.join("harness.html");
     let list = serde_json::to_string(&pages)?;
     std::fs::write(&harness, include_str!("book_harness.html").replace("/*PAGES*/[]", &list))?;
@@ -171,8 +187,8 @@ fn browse(project: &Project) -> Result<()> {
         "--disable-component-update",
         "--disable-sync",
         "--allow-file-access-from-files",
-        "--virtual-time-budget=120000",
-        "--timeout=120000",
+        "--virtual-time-budget=600000",
+        "--timeout=600000",
         "--enable-logging=stderr",
         "--dump-dom",
     ]);
@@ -192,6 +208,22 @@ fn browse(project: &Project) -> Result<()> {
     if !problems.is_empty() {
         bail!("in the browser:\n{}", problems.join("\n"));
     }
-    println!("browser: {} pages, at 360 and at 1280 pixels", pages.len());
+    println!("browser: {} pages, at 360 and at 1280 pixels, every slider moved; {axe}", pages.len());
+    Ok(())
+}
+
+/// Puts the accessibility checker axe beside the harness; a wheel of Python's index carries it.
+fn bring_axe(scratch: &Path) -> Result<()> {
+    let script = scratch.join("axe.min.js");
+    if script.exists() {
+        return Ok(());
+    }
+    let wheel = setup::fetch(&AXE, scratch, setup::pip_download)?;
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&wheel)?)?;
+    let mut text = Vec::new();
+    archive.by_name("axe_playwright_python/axe.min.js")?.read_to_end(&mut text)?;
+    let part = scratch.join("axe.part");
+    std::fs::write(&part, text)?;
+    std::fs::rename(&part, &script)?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! `cargo xtask figures`: runs the examples, which draw what the book shows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::columns::{Columns, terminal_width};
 use crate::project::{self, Project, Target};
@@ -14,18 +15,28 @@ const MAX_BYTES: u64 = 150_000;
 /// Examples that train for long, and how they are told to be quick. All others are quick as they are.
 const SLOW: [(&str, &[&str]); 1] = [("s_curve", &["--epochs", "20", "--out", "target/quick"])];
 
+/// How far a number of the book may be from the one that an example writes: figures keep six digits, and the last bits of
+/// a sum or of an exponential differ among processors.
+const TOLERANCE: f64 = 1e-5;
+
 /// Make the figures of the book again, by running the examples
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Train little, and write what is trained to target/quick/ instead
     #[arg(long)]
     quick: bool,
+    /// Draw nothing: compare the numbers in the book with those that the examples wrote last (but for slow examples)
+    #[arg(long, conflicts_with_all = ["quick", "examples"])]
+    check: bool,
     /// Only these examples
     #[arg(value_name = "EXAMPLE")]
     examples: Vec<String>,
 }
 
 pub fn run(project: &Project, args: &Args) -> Result<()> {
+    if args.check {
+        return check(&project.root.join("book/src/figures"), &project.target.join("figures"));
+    }
     let examples: Vec<&Target> = project.targets("example").collect();
     let known: Vec<&str> = examples.iter().map(|example| example.name.as_str()).collect();
     if let Some(unknown) = args.examples.iter().find(|name| !known.contains(&name.as_str())) {
@@ -72,17 +83,111 @@ pub fn list(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn svg_files(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+/// Compares the JSON of the book's figures with what the examples wrote.
+fn check(book: &Path, made: &Path) -> Result<()> {
+    let mut compared = 0;
+    let mut problems = Vec::new();
+    for file in files(book, "json")? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if SLOW.iter().any(|(example, _)| name.starts_with(&format!("{example}-"))) {
+            continue;
+        }
+        let fresh = made.join(&name);
+        if !fresh.exists() {
+            problems.push(format!("{name}: no example wrote it"));
+            continue;
+        }
+        compared += 1;
+        problems
+            .extend(difference(&read(&file)?, &read(&fresh)?, "").map(|difference| format!("{name}: {difference}")));
+    }
+    ensure!(
+        problems.is_empty(),
+        "the book does not show what the examples draw; run `cargo xtask figures` and `cargo xtask book --figures`:\n{}",
+        problems.join("\n")
+    );
+    println!("the numbers of {compared} figures of the book are those that the examples wrote, within {TOLERANCE:e}");
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
+}
+
+/// The first place where two values differ by more than the tolerance.
+fn difference(book: &Value, made: &Value, at: &str) -> Option<String> {
+    match (book, made) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64()?, b.as_f64()?);
+            let near = (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()).max(1.0);
+            (!near).then(|| format!("at {at} the book has {a}, the example {b}"))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().find_map(|(i, (a, b))| difference(a, b, &format!("{at}/{i}")))
+        }
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            a.iter().find_map(|(key, value)| difference(value, &b[key], &format!("{at}/{key}")))
+        }
+        (a, b) => (a != b).then(|| format!("at {at} the book has {}, the example {}", short(a), short(b))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    match value {
+        Value::Array(list) => format!("a list of {}", list.len()),
+        Value::Object(map) => format!("the keys {:?}", map.keys().collect::<Vec<_>>()),
+        other => other.to_string(),
+    }
+}
+
+fn svg_files(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
+    files(folder, "svg")
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "svg"));
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
     files.sort();
     Ok(files)
 }
 
 fn kilobytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rounding_is_no_difference() {
+        assert_eq!(difference(&json!({ "x": [1.00000, 2e5] }), &json!({ "x": [1.000001, 2.00001e5] }), ""), None);
+    }
+
+    #[test]
+    fn a_difference_is_said_with_its_place() {
+        let found = difference(&json!({ "x": [1.0, 2.0] }), &json!({ "x": [1.0, 2.1] }), "");
+        assert_eq!(found.as_deref(), Some("at /x/1 the book has 2, the example 2.1"));
+        let found = difference(&json!({ "x": [1.0] }), &json!({ "x": [] }), "");
+        assert_eq!(found.as_deref(), Some("at /x the book has a list of 1, the example a list of 0"));
+        let found = difference(&json!({ "label": "a" }), &json!({ "label": "b" }), "");
+        assert_eq!(found.as_deref(), Some("at /label the book has \"a\", the example \"b\""));
+    }
+
+    #[test]
+    fn a_figure_that_no_example_wrote_is_a_problem() {
+        let (book, made) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(book.path().join("forward-paths.json"), "{}").unwrap();
+        std::fs::write(book.path().join("s_curve-loss.json"), "{}").unwrap();
+        let error = check(book.path(), made.path()).unwrap_err().to_string();
+        assert!(error.ends_with("\nforward-paths.json: no example wrote it"), "{error}");
+        std::fs::write(made.path().join("forward-paths.json"), "{}").unwrap();
+        check(book.path(), made.path()).unwrap();
+    }
 }

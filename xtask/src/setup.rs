@@ -259,7 +259,7 @@ const LINKER_SCRIPT: &str = "/* cargo xtask setup: libtorch without CUDA */\nINP
 
 /// A wheel on a Python index.
 #[derive(Debug, Clone, Copy)]
-struct Wheel {
+pub struct Wheel {
     package: &'static str,
     version: &'static str,
     platform: &'static str,
@@ -267,7 +267,7 @@ struct Wheel {
     sha256: &'static str,
 }
 
-const fn wheel(
+pub const fn wheel(
     package: &'static str,
     version: &'static str,
     platform: &'static str,
@@ -334,7 +334,7 @@ fn install(home: &Home, set: Set, wheels: &[Wheel], download: impl Fn(&Wheel, &P
 }
 
 /// The path of a wheel with the right hash, downloaded unless an earlier run did that.
-fn fetch(wheel: &Wheel, store: &Path, download: impl Fn(&Wheel, &Path) -> Result<()>) -> Result<PathBuf> {
+pub fn fetch(wheel: &Wheel, store: &Path, download: impl Fn(&Wheel, &Path) -> Result<()>) -> Result<PathBuf> {
     if let Some(path) = find(wheel, store)? {
         if sha256(&path)? == wheel.sha256 {
             println!("{} {}: downloaded before", wheel.package, wheel.version);
@@ -373,7 +373,7 @@ fn find(wheel: &Wheel, store: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Lets pip find and download one wheel, whatever index it is set to.
-fn pip_download(wheel: &Wheel, store: &Path) -> Result<()> {
+pub fn pip_download(wheel: &Wheel, store: &Path) -> Result<()> {
     // Only a list of requirements can carry a hash, by which pip chooses among several wheels of one version.
     let list = store.join("requirements.txt");
     write(&list, format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.sha256).as_bytes())?;

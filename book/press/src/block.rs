@@ -33,6 +33,11 @@ pub enum Part {
         alt: Option<String>,
         caption: String,
     },
+    /// A figure that the reader can move.
+    Play {
+        name: String,
+        caption: String,
+    },
     /// The code of an anchor.
     Code(String),
     /// One test: the slug and the name of its function.
@@ -199,6 +204,13 @@ fn fence(info: &str, body: &[&str], place: &Place, problems: &Problems) -> Taken
             }
             Part::Figure { name: rest.into(), alt, caption: caption.trim().into() }
         }
+        "play" => {
+            if rest.is_empty() || text.trim().is_empty() {
+                problems.add(place, "an interactive figure needs its name after ```play, and a caption");
+                return Taken::Special(None);
+            }
+            Part::Play { name: rest.into(), caption: text.trim().into() }
+        }
         _ if word.split(',').next() == Some("rust") => match included(&text) {
             Some(anchor) => Part::Code(anchor),
             None => {
@@ -341,6 +353,7 @@ mod tests {
             ("x\n:::\n", "c.md:2: this `:::` closes no box"),
             ("::: misteak A\n:::", "c.md:1: `misteak` is no box"),
             ("```figure a\nalt: x\n```", "c.md:1: a figure needs"),
+            ("```play\nx\n```", "c.md:1: an interactive figure needs"),
             ("```chapter\nqestion = 'x'\n```", "c.md:1: the head of the chapter"),
         ] {
             let (_, problems) = parsed(text);

@@ -16,6 +16,7 @@ mod problem;
 mod report;
 mod serve;
 mod sources;
+mod spelling;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use katex::macros::MacroDefinition;
 use katex::types::{OutputFormat, Settings, StrictMode, StrictSetting};
 use katex::{KatexContext, render_to_string};
 
-use crate::html::shield;
+use crate::html::{shield, thin};
 
 /// Sets formulas, with the book's macros.
 pub struct Math {
@@ -22,17 +22,17 @@ impl Math {
 
     /// A formula in a line of text.
     pub fn inline(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, false, OutputFormat::HtmlAndMathml)
+        self.render(latex, false, OutputFormat::HtmlAndMathml).map(|html| thin(&html))
     }
 
     /// A formula on a line of its own.
     pub fn display(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, true, OutputFormat::HtmlAndMathml)
+        self.render(latex, true, OutputFormat::HtmlAndMathml).map(|html| thin(&html))
     }
 
     /// For the eye alone, where the same formula can be read elsewhere.
     pub fn picture(&self, latex: &str) -> Result<String, String> {
-        self.render(latex, true, OutputFormat::Html)
+        self.render(latex, true, OutputFormat::Html).map(|html| thin(&html))
     }
 
     fn render(&self, latex: &str, display: bool, output: OutputFormat) -> Result<String, String> {
@@ -48,8 +48,16 @@ impl Math {
             )
             .build();
         let html = render_to_string(&self.context, latex, &settings).map_err(|error| error.to_string())?;
-        Ok(shield(&html))
+        Ok(shield(&lighter(html)))
     }
+}
+
+/// Without what neither an eye nor a screen reader uses: the LaTeX beside the MathML, and its namespace, which HTML implies.
+fn lighter(html: String) -> String {
+    let Some((before, rest)) = html.split_once("<annotation") else { return html };
+    let after = rest.split_once("</annotation>").map_or(rest, |(_, after)| after);
+    let html = format!("{before}{after}").replace(" xmlns=\"http://www.w3.org/1998/Math/MathML\"", "");
+    html.replacen("<semantics>", "", 1).replacen("</semantics>", "", 1)
 }
 
 /// Whether a formula contains a symbol: its text, not as a part of a longer name.
@@ -81,6 +89,13 @@ mod tests {
     fn a_formula_becomes_html_that_markdown_leaves_alone() {
         let html = math().inline(r"\sqrt{\abar_t}\,x_0 + \N{0, I}").unwrap();
         assert!(html.starts_with("<span class=\"katex\">") && !html.contains('\n'));
+    }
+
+    #[test]
+    fn a_formula_has_no_second_source() {
+        let html = math().inline("x_0").unwrap();
+        assert!(html.contains("<math><mrow>") && html.contains("katex-html"), "{html}");
+        assert!(!html.contains("annotation") && !html.contains("semantics"), "{html}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::html::words_only;
 use crate::inputs::{Folders, Inputs};
 use crate::press::Press;
 use crate::problem::Problems;
+use crate::spelling;
 
 /// Sets the book, or fails with everything that is wrong with it.
 pub struct BookPress {
@@ -27,6 +28,9 @@ impl Preprocessor for BookPress {
         let problems = Problems::default();
         let inputs = Inputs::read(&self.folders, &problems)?;
         let chapters: Vec<(String, String, String)> = book.chapters().filter_map(as_written).collect();
+        for (file, _, text) in &chapters {
+            spelling::check(&format!("book/src/{file}"), text, &problems);
+        }
         let press = Press::new(&inputs, &chapters, &problems);
         let (texts, code_pages) = press.set();
         let list = problems.list();

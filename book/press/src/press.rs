@@ -132,7 +132,7 @@ impl<'a> Press<'a> {
                             self.problems.add(&place, format!("the equation `{slug}` is already at {}", other.place));
                         }
                     }
-                    Part::Figure { name, .. } => {
+                    Part::Figure { name, .. } | Part::Play { name, .. } => {
                         figures += 1;
                         let figure = Figure { number: number_of(figures), page: page(&chapter.file) };
                         if self.figures.insert(name.clone(), figure).is_some() {
@@ -183,6 +183,7 @@ impl<'a> Press<'a> {
                 Part::Equation { slug, latex } => self.equation(slug, latex, here),
                 Part::Derivation { title, folded, steps } => self.derivation(title, *folded, steps, here),
                 Part::Figure { name, alt, caption } => self.figure(name, alt.as_deref(), caption, here),
+                Part::Play { name, caption } => self.play(name, caption, here),
                 Part::Code(anchor) => self.code(anchor, here),
                 Part::Test(test) => self.test(test, here),
                 Part::Open { kind, title } => {
@@ -354,18 +355,7 @@ impl<'a> Press<'a> {
 
     fn figure(&self, name: &str, alt: Option<&str>, caption: &str, here: Here) -> String {
         let Some(figure) = self.figures.get(name) else { return String::new() };
-        let made = self
-            .inputs
-            .sources
-            .files
-            .iter()
-            .any(|(file, text)| file.starts_with("examples/") && text.contains(&format!("\"{name}\"")));
-        if !made {
-            self.problem(here, format!("no example makes the figure `{name}`"));
-        }
-        if !self.inputs.numbers.0.contains_key(name) {
-            self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
-        }
+        self.check_origin(name, here);
         let written_by_the_run = self.inputs.numbers.0.get(name).and_then(|json| json.get("alt")?.as_str());
         let alt = alt.or(written_by_the_run).unwrap_or_default();
         if alt.is_empty() {
@@ -384,6 +374,39 @@ impl<'a> Press<'a> {
              <figcaption><span class=\"name\">Figure {number}.</span> {}</figcaption></figure>",
             unsearched(&svg),
             self.phrase(caption, here),
+            number = figure.number
+        )
+    }
+
+    /// A figure has an example that makes it, and the JSON of what it shows.
+    fn check_origin(&self, name: &str, here: Here) {
+        let made = self
+            .inputs
+            .sources
+            .files
+            .iter()
+            .any(|(file, text)| file.starts_with("examples/") && text.contains(&format!("\"{name}\"")));
+        if !made {
+            self.problem(here, format!("no example makes the figure `{name}`"));
+        }
+        if !self.inputs.numbers.0.contains_key(name) {
+            self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
+        }
+    }
+
+    /// A figure that moves: its frames for `book/style/play.js`, and words for where no script runs.
+    fn play(&self, name: &str, caption: &str, here: Here) -> String {
+        let Some(figure) = self.figures.get(name) else { return String::new() };
+        self.check_origin(name, here);
+        let frames = self.inputs.numbers.0.get(name);
+        let alt = frames.and_then(|json| json.get("alt")?.as_str()).unwrap_or_default();
+        let frames = frames.map(|json| json.to_string().replace("</", "<\\/")).unwrap_or_default();
+        format!(
+            "<figure class=\"play\" id=\"fig-{name}\"><div class=\"stage\" role=\"group\" aria-label=\"Interactive figure {number}\">\
+             <p class=\"still\">{}</p></div><figcaption><span class=\"name\">Figure {number}.</span> {}</figcaption>{}</figure>",
+            escape(alt),
+            self.phrase(caption, here),
+            unsearched(&format!("<script type=\"application/json\">{frames}</script>")),
             number = figure.number
         )
     }
