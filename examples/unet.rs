@@ -44,6 +44,7 @@ fn main() -> Outcome<()> {
         "three_times": three_times()?,
         "embedding": of_the_embedding(&ddpm),
         "hidden": laws,
+        "normal_samples": normal_samples(&ddpm),
         "s_curve": hidden_on_the_s_curve(&folder, &sound, rng)?,
         "average": of_the_average(),
         "trained": [of_the_trained(TRAINED[0])?, of_the_trained(TRAINED[1])?],
@@ -209,6 +210,16 @@ fn three_times() -> Result<Value> {
         "floor": floor.mean(),
         "blind": floor.mean().unwrap_or(0.0) + slopes.var(0.0),
     }))
+}
+
+/// The variance of samples of N(0, 1) by a network that is not told t: its slope is the mean of those that it should have.
+fn normal_samples(schedule: &Schedule) -> f64 {
+    let slopes: Array1<f64> = schedule.steps().iter().map(|step| step.one_minus_alpha_bar.sqrt()).collect();
+    let slope = slopes.mean().unwrap_or(0.0);
+    schedule.steps().iter().rev().fold(1.0, |variance, step| {
+        let factor = (1.0 - step.beta * slope / step.one_minus_alpha_bar.sqrt()) / step.alpha.sqrt();
+        factor * factor * variance + if step.t > 1 { step.beta } else { 0.0 }
+    })
 }
 
 /// A Gaussian law of the data: of `d` coordinates, `telling` have the variance `v`, and all others 1.

@@ -400,6 +400,21 @@ mod the_book {
         assert!(largest_difference(&y, &no_grad(|| net.forward(&x, &index)).unwrap()) < 1e-12);
     }
 
+    // ANCHOR: the_time_matters
+    /// The same picture at two times: another output, but for the network that ignores t.
+    #[test]
+    fn the_time_matters() {
+        let x = Tensor::randn([1, 1, 28, 28], F64);
+        let change = |net: &dyn ImageNetwork| {
+            let at = |index: i64| no_grad(|| net.forward(&x, &Tensor::from_slice(&[index]))).unwrap();
+            largest_difference(&at(10), &at(200))
+        };
+        assert!(change(&super::residual(ResidualUnetConfig::plain(1), Kind::Double)) > 1e-4);
+        assert!(change(&TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap()) > 1e-4);
+        assert_eq!(change(&PlainUnet::new(1, Device::Cpu, Kind::Double)), 0.0);
+    }
+    // ANCHOR_END: the_time_matters
+
     /// How many pixels of the picture one pixel of the result depends on, along a side.
     fn seen_by_a_pixel(net: &mut impl ImageNetwork, at: i64) -> i64 {
         // With all weights and the picture above 0, no ReLU is shut and no two ways cancel.
