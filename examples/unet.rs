@@ -27,7 +27,7 @@ type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 /// The number of sines and cosines that stand for t.
 const WIDTH: usize = 128;
 /// What the three networks of `examples/unet_torch.rs` came to, with seed 0 and with seed 1.
-const TRAINED: [&str; 2] = ["book/src/results/unet-trained.json", "book/src/results/unet-trained-1.json"];
+const TRAINED: [&str; 2] = ["book/src/results/unet-trained-0.json", "book/src/results/unet-trained-1.json"];
 
 fn main() -> Outcome<()> {
     let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
@@ -124,7 +124,6 @@ fn rows(array: &ArrayRef2<f64>) -> Vec<Vec<f64>> {
     array.rows().into_iter().map(|row| row.to_vec()).collect()
 }
 
-// ANCHOR: embedding
 /// Sines, then cosines, of the index t − 1, at frequencies from 1 down to 1/10000.
 fn embedding(index: f64) -> Array1<f64> {
     let half = WIDTH / 2;
@@ -138,7 +137,6 @@ fn embedding(index: f64) -> Array1<f64> {
 fn frequency(k: usize) -> f64 {
     10_000_f64.powf(-(k as f64) / (WIDTH / 2 - 1) as f64)
 }
-// ANCHOR_END: embedding
 
 /// How alike the embeddings of two indices are: 1 for the same, and 0 on average for any two directions.
 fn similarity(a: f64, b: f64) -> f64 {

@@ -134,7 +134,7 @@ fn compare(arguments: &Arguments) -> Outcome<()> {
         "threads": arguments.threads,
         "processor": processor(),
     });
-    let path = arguments.out.join("unet-trained.json");
+    let path = arguments.out.join(format!("unet-trained-{}.json", arguments.seed));
     std::fs::create_dir_all(&arguments.out)?;
     write_atomically(&path, serde_json::to_string_pretty(&result)?.as_bytes())?;
     println!("Written: {}", path.display());
