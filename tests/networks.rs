@@ -276,6 +276,230 @@ mod files {
     }
 }
 
+/// What chapter 10 says, which an example counted and computed without libtorch, is what libtorch does.
+mod the_book {
+    use literate_diffusion::torch::unet::time_embedding;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Layer {
+        name: String,
+        shape: [i64; 3],
+        parameters: usize,
+    }
+
+    fn json(name: &str) -> serde_json::Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/figures").join(name);
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn layers(network: &str) -> Vec<Layer> {
+        serde_json::from_value(json("unet-shapes.json")[network]["layers"].clone()).unwrap()
+    }
+
+    /// Goes through a network by the names of its parameters alone, and notes what comes out of each layer.
+    struct Walk<'a> {
+        parameters: &'a Parameters,
+        seen: Vec<Layer>,
+    }
+
+    impl Walk<'_> {
+        fn find(&self, name: &str) -> Option<Tensor> {
+            let mut named = self.parameters.named().iter();
+            named.find(|(other, _)| other == name).map(|(_, tensor)| tensor.shallow_clone())
+        }
+
+        /// Notes the layer, whose result is `y`, and hands `y` on.
+        fn layer(&mut self, name: &str, run: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+            let [weight, bias] = ["weight", "bias"].map(|part| self.find(&format!("{name}.{part}")).unwrap());
+            let y = run(&weight, &bias);
+            let side = |dimension: usize| y.size().get(dimension).copied().unwrap_or(1);
+            let (shape, parameters) = ([side(1), side(2), side(3)], weight.numel() + bias.numel());
+            self.seen.push(Layer { name: name.to_owned(), shape, parameters });
+            y
+        }
+
+        fn conv(&mut self, name: &str, x: &Tensor, stride: i64) -> Tensor {
+            self.layer(name, |weight, bias| {
+                let padding = weight.size()[2] / 2;
+                x.conv2d(weight, Some(bias), [stride; 2], [padding; 2], [1, 1], 1)
+            })
+        }
+
+        fn up(&mut self, name: &str, x: &Tensor) -> Tensor {
+            self.layer(name, |weight, bias| x.conv_transpose2d(weight, Some(bias), [2, 2], [0, 0], [0, 0], 1, [1, 1]))
+        }
+
+        fn norm(&mut self, name: &str, x: &Tensor) -> Tensor {
+            self.layer(name, |weight, bias| x.group_norm(8, Some(weight), Some(bias), 1e-5, false))
+        }
+
+        fn block(&mut self, name: &str, x: &Tensor, embedding: &Tensor) -> Tensor {
+            let part = |layer: &str| format!("{name}.{layer}");
+            let h = self.conv(&part("conv1"), x, 1);
+            let h = self.norm(&part("norm1"), &h);
+            let time = self.layer(&part("time_mlp.1"), |weight, bias| embedding.silu().linear(weight, Some(bias)));
+            let h = self.conv(&part("conv2"), &(h + time.unsqueeze(-1).unsqueeze(-1)).silu(), 1);
+            let h = self.norm(&part("norm2"), &h);
+            let has_shortcut = self.find(&part("shortcut.weight")).is_some();
+            let shortcut = if has_shortcut { self.conv(&part("shortcut"), x, 1) } else { x.shallow_clone() };
+            (h + shortcut).silu()
+        }
+
+        fn residual_unet(&mut self, levels: usize, x: &Tensor, index: &Tensor) -> Tensor {
+            let embedding = time_embedding(index, 128).to_kind(x.kind());
+            let mut skips = Vec::new();
+            let mut h = self.conv("init_conv", x, 1);
+            for i in 0..levels {
+                h = self.block(&format!("down_blocks.{i}"), &h, &embedding);
+                skips.push(h.shallow_clone());
+                h = self.conv(&format!("down_pools.{i}"), &h, 2);
+            }
+            h = self.block("bottleneck", &h, &embedding);
+            for i in 0..levels {
+                h = Tensor::cat(&[self.up(&format!("up_convs.{i}"), &h), skips.pop().unwrap()], 1);
+                h = self.block(&format!("up_blocks.{i}"), &h, &embedding);
+            }
+            h = self.block("final_block", &h, &embedding);
+            self.conv("out_conv", &h, 1)
+        }
+    }
+
+    // ANCHOR: every_layer
+    #[test]
+    fn residual_unet_layer_by_layer() {
+        for (name, channels, widths, side) in [
+            ("residual", 1, vec![64, 128, 256], 28),
+            ("residual_small", 1, vec![32, 64, 128], 28),
+            ("residual_colour", 3, vec![64, 128, 256], 32),
+        ] {
+            manual_seed(5);
+            let net =
+                super::residual(ResidualUnetConfig { widths, ..ResidualUnetConfig::plain(channels) }, Kind::Double);
+            let (x, index) = (Tensor::randn([1, channels as i64, side, side], F64), Tensor::from_slice(&[700_i64]));
+            let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
+            let y = no_grad(|| walk.residual_unet(2, &x, &index));
+            assert_eq!(walk.seen, layers(name));
+            assert!(largest_difference(&y, &no_grad(|| net.forward(&x, &index)).unwrap()) < 1e-12);
+        }
+    }
+    // ANCHOR_END: every_layer
+
+    #[test]
+    fn the_others_layer_by_layer() {
+        let x = Tensor::randn([1, 1, 28, 28], F64);
+        let index = Tensor::from_slice(&[30_i64]);
+        let net = PlainUnet::new(1, Device::Cpu, Kind::Double);
+        let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
+        let y = no_grad(|| {
+            let mut h = walk.conv("down1.0", &x, 1).relu();
+            h = walk.conv("down1.2", &h, 1).relu().max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+            h = walk.conv("down2.1", &h, 1).relu();
+            h = walk.conv("down2.3", &h, 1).relu();
+            h = walk.up("up1.0", &h);
+            h = walk.conv("up1.1", &h, 1).relu();
+            h = walk.conv("up1.3", &h, 1).relu();
+            walk.conv("out", &h, 1)
+        });
+        assert_eq!(walk.seen, layers("plain"));
+        assert!(largest_difference(&y, &no_grad(|| net.forward(&x, &index)).unwrap()) < 1e-12);
+
+        let net = TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap();
+        let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
+        let y = no_grad(|| {
+            let mut h = Tensor::cat(&[&x, &(x.zeros_like() + 0.1)], 1);
+            for i in 0..3 {
+                h = walk.conv(&format!("net.{}", 2 * i), &h, 1).relu();
+            }
+            walk.conv("net.6", &h, 1)
+        });
+        assert_eq!(walk.seen, layers("time_channel"));
+        assert!(largest_difference(&y, &no_grad(|| net.forward(&x, &index)).unwrap()) < 1e-12);
+    }
+
+    // ANCHOR: the_time_matters
+    /// The same picture at two times: another output, but for the network that ignores t.
+    #[test]
+    fn the_time_matters() {
+        let x = Tensor::randn([1, 1, 28, 28], F64);
+        let change = |net: &dyn ImageNetwork| {
+            let at = |index: i64| no_grad(|| net.forward(&x, &Tensor::from_slice(&[index]))).unwrap();
+            largest_difference(&at(10), &at(200))
+        };
+        assert!(change(&super::residual(ResidualUnetConfig::plain(1), Kind::Double)) > 1e-4);
+        assert!(change(&TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap()) > 1e-4);
+        assert_eq!(change(&PlainUnet::new(1, Device::Cpu, Kind::Double)), 0.0);
+    }
+    // ANCHOR_END: the_time_matters
+
+    /// How many pixels of the picture one pixel of the result depends on, along a side.
+    fn seen_by_a_pixel(net: &mut impl ImageNetwork, at: i64) -> i64 {
+        // With all weights and the picture above 0, no ReLU is shut and no two ways cancel.
+        let ones = net.parameters().named().iter().map(|(name, tensor)| (name.clone(), tensor.ones_like() * 0.01));
+        let ones = ones.collect::<Vec<_>>();
+        net.parameters_mut().assign(&ones).unwrap();
+        // Different pixels, so that which of four is the largest is no matter of chance.
+        let mut reached = Tensor::zeros([28], (Kind::Bool, Device::Cpu));
+        for peak in 0..4 {
+            let k = Tensor::arange(28, F64);
+            let (row, column) = (k.remainder(2.0).eq((peak / 2) as f64), k.remainder(2.0).eq((peak % 2) as f64));
+            let x = row.unsqueeze(1).logical_and(&column.unsqueeze(0)).to_kind(Kind::Double) + 1.0;
+            let x = x.view([1, 1, 28, 28]).set_requires_grad(true);
+            let y =
+                net.forward(&x, &Tensor::from_slice(&[0_i64])).unwrap().select(2, at).select(2, at).sum(Kind::Double);
+            let gradient = Tensor::run_backward(&[y], &[&x], false, false).remove(0);
+            reached = reached.logical_or(&gradient.ne(0.0).any_dim(2, false).view([28]));
+        }
+        reached.to_kind(Kind::Int64).sum(Kind::Int64).int64_value(&[])
+    }
+
+    #[test]
+    fn what_a_pixel_sees() {
+        let seen = &json("unet-shapes.json")["seen"];
+        let mut plain = PlainUnet::new(1, Device::Cpu, Kind::Double);
+        let mut time_channel = TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap();
+        assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 14));
+        assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 13));
+        assert_eq!(seen["time_channel"], seen_by_a_pixel(&mut time_channel, 14));
+    }
+
+    fn matrix(value: &serde_json::Value) -> Tensor {
+        let rows: Vec<Vec<f64>> = serde_json::from_value(value.clone()).unwrap();
+        let size = [rows.len() as i64, rows[0].len() as i64];
+        Tensor::from_slice(&rows.concat()).reshape(size)
+    }
+
+    #[test]
+    fn by_hand() {
+        let numbers = &json("unet-numbers.json")["by_hand"];
+        let of = |name: &str| matrix(&numbers[name]);
+        let picture = |name: &str| of(name).unsqueeze(0).unsqueeze(0);
+        let conv = |stride: i64| {
+            let result = picture("picture").conv2d(&picture("kernel"), None::<&Tensor>, [stride; 2], [1, 1], [1, 1], 1);
+            result.squeeze()
+        };
+        assert!(largest_difference(&conv(1), &of("convolved")) < 1e-12);
+        assert!(largest_difference(&conv(2), &of("strided")) < 1e-12);
+        let none = None::<&Tensor>;
+        let up = picture("small").conv_transpose2d(&picture("up_kernel"), none, [2, 2], [0, 0], [0, 0], 1, [1, 1]);
+        assert!(largest_difference(&up.squeeze(), &of("up")) < 1e-12);
+        let normed = of("channels").unsqueeze(0).group_norm(2, none, none, 1e-5, false);
+        assert!(largest_difference(&normed.squeeze(), &of("normed")) < 1e-12);
+    }
+
+    #[test]
+    fn the_time_embedding() {
+        let numbers = &json("unet-numbers.json")["embedding"];
+        let rows = time_embedding(&Tensor::from_slice(&[0_i64, 1, 10, 999]), 128).to_kind(Kind::Double);
+        let alike = |i: i64| (rows.get(0) * rows.get(i)).sum(Kind::Double).double_value(&[]) / 64.0;
+        for (i, name) in [(1, "next"), (2, "ten"), (3, "last")] {
+            // The twin computes the angles, up to 1000, in f32.
+            assert!((alike(i) - numbers["similarity"][name].as_f64().unwrap()).abs() < 1e-5, "{name}");
+        }
+    }
+}
+
 /// A network by hand and its twin with the same weights, points, times and noise, all in `f64`.
 struct Pair {
     by_hand: mlp::MlpDiffusion<f64>,

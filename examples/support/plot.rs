@@ -31,7 +31,7 @@ const FAINT: RGBColor = RGBColor(1, 2, 3);
 const MOST_POINTS: usize = 500;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// One small picture of points in the plane; later clouds lie over earlier ones.
 pub struct Panel<'a> {
@@ -113,7 +113,13 @@ impl Figure<'_> {
         })
     }
 
-    fn draw(&self, size: (u32, u32), shown: Value, paint: impl FnOnce(&Area<'_>) -> Outcome<()>) -> Outcome<PathBuf> {
+    /// Anything else, with the JSON of what it shows.
+    pub fn draw(
+        &self,
+        size: (u32, u32),
+        shown: Value,
+        paint: impl FnOnce(&Area<'_>) -> Outcome<()>,
+    ) -> Outcome<PathBuf> {
         let mut svg = String::new();
         {
             let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -200,7 +206,10 @@ fn line(curve: &Curve) -> Vec<PathElement<(f64, f64)>> {
 
 /// Short, and free of the noise of binary fractions.
 fn format_number(x: f64) -> String {
-    if x != 0.0 && !(1e-3..1e5).contains(&x.abs()) {
+    if x.abs() < 1e-12 {
+        return "0".to_owned(); // what is left of 0 where steps of 0.2 are added up
+    }
+    if !(1e-3..1e5).contains(&x.abs()) {
         return format!("{x:.0e}");
     }
     let text = format!("{x:.3}");

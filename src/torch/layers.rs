@@ -65,6 +65,7 @@ pub struct Conv {
 
 impl Conv {
     /// `NAME.weight` and `NAME.bias`; the picture is padded so that with stride 1 it keeps its size (odd kernels).
+    // ANCHOR: conv_layer
     pub fn new(parameters: &mut Parameters, name: &str, channels: [usize; 2], kernel: i64, stride: i64) -> Self {
         let [inputs, outputs] = channels.map(length);
         let bound = bound(inputs * kernel * kernel);
@@ -75,6 +76,7 @@ impl Conv {
             padding: kernel / 2,
         }
     }
+    // ANCHOR_END: conv_layer
 
     /// x of shape (N, inputs, height, width).
     pub fn forward(&self, x: &Tensor) -> Tensor {
@@ -137,6 +139,7 @@ impl GroupNorm {
     }
 
     /// x of shape (N, channels, …).
+    // ANCHOR: group_norm_layer
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let (weight, bias) = (self.weight.to_kind(x.kind()), self.bias.to_kind(x.kind()));
         let norm = |x: &Tensor| x.group_norm(Self::GROUPS, Some(&weight), Some(&bias), 1e-5, true);
@@ -145,4 +148,5 @@ impl GroupNorm {
         let slow = x.kind() == Kind::BFloat16 && x.device() == Device::Cpu && x.size()[1] <= 8 * Self::GROUPS;
         if slow && !x.is_contiguous() { channels_last(&norm(&x.contiguous())) } else { norm(x) }
     }
+    // ANCHOR_END: group_norm_layer
 }

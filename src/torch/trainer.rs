@@ -168,10 +168,12 @@ impl Trainer {
     }
 
     /// Replaces some of the labels, at random, by the class that means "no class".
+    // ANCHOR: some_without_class
     fn some_without_class(&self, labels: &Tensor) -> Tensor {
         let dropped = Tensor::rand(labels.size(), (Kind::Float, labels.device())).lt(self.settings.class_dropout);
         labels.masked_fill(&dropped, length(self.net.classes()))
     }
+    // ANCHOR_END: some_without_class
 
     fn take_note(&mut self, index: &Tensor, errors: &Tensor, loss: &Tensor) {
         let rows = Tensor::stack(&[errors, &errors.ones_like()], 1).to_kind(Kind::Double);

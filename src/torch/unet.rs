@@ -39,6 +39,7 @@ pub trait ImageNetwork {
 }
 
 /// The shape of a [`ResidualUnet`].
+// ANCHOR: unet_config
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResidualUnetConfig {
     /// Channels of the pictures.
@@ -52,6 +53,7 @@ pub struct ResidualUnetConfig {
     /// The share of activations that are dropped in training.
     pub dropout: f64,
 }
+// ANCHOR_END: unet_config
 
 impl ResidualUnetConfig {
     /// The network of the book: widths 64, 128, 256 and none of the options.
@@ -162,6 +164,7 @@ impl ResidualUnet {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] and [`Error::OutOfRange`] for what does not fit the network
+    // ANCHOR: unet_forward
     pub fn forward_t(&self, x: &Tensor, index: &Tensor, classes: Option<&Tensor>, train: bool) -> Result<Tensor> {
         let levels = self.down_blocks.len();
         fits(x, index, self.config.channels, 1 << levels)?;
@@ -196,6 +199,7 @@ impl ResidualUnet {
         h = self.final_block.forward(&h, &time, train);
         Ok(self.out_conv.forward(&h))
     }
+    // ANCHOR_END: unet_forward
 }
 
 impl ImageNetwork for ResidualUnet {
@@ -246,6 +250,7 @@ impl ResidualBlock {
         }
     }
 
+    // ANCHOR: residual_block
     fn forward(&self, x: &Tensor, time: &Tensor, train: bool) -> Tensor {
         let h = self.norm1.forward(&self.conv1.forward(x));
         let h = (h + self.time_mlp.forward(time).unsqueeze(-1).unsqueeze(-1)).silu();
@@ -254,6 +259,7 @@ impl ResidualBlock {
         let shortcut = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(x));
         (h + shortcut).silu()
     }
+    // ANCHOR_END: residual_block
 }
 
 /// Self-attention over the places of a picture, around a shortcut.
@@ -273,6 +279,7 @@ impl Attention {
         }
     }
 
+    // ANCHOR: attention
     fn forward(&self, x: &Tensor) -> Tensor {
         // (N, 3C, H, W) to three times (N, 1 head, H·W places, C).
         let parts = self.qkv.forward(&self.norm.forward(x)).flatten(2, 3).transpose(1, 2).unsqueeze(1).chunk(3, -1);
@@ -288,17 +295,20 @@ impl Attention {
         );
         x + self.out.forward(&attended.squeeze_dim(1).transpose(1, 2).reshape(x.size()))
     }
+    // ANCHOR_END: attention
 }
 
 /// Sines, then cosines, of the index at frequencies from 1 down to 1/10000, evenly spaced in their logarithm: (N, width).
 ///
 /// Source: Vaswani et al. 2017, section 3.5; Ho, Jain, Abbeel 2020, appendix B.
+// ANCHOR: time_embedding
 pub fn time_embedding(index: &Tensor, width: usize) -> Tensor {
     let half = length(width / 2);
     let exponents = Tensor::arange(half, (Kind::Float, index.device())) * (-(10_000_f64.ln()) / (half - 1) as f64);
     let angles = index.to_kind(Kind::Float).unsqueeze(1) * exponents.exp().unsqueeze(0);
     Tensor::cat(&[angles.sin(), angles.cos()], 1)
 }
+// ANCHOR_END: time_embedding
 
 /// The demonstration network that is given t and ignores it, kept to show what that costs.
 #[derive(Debug)]
@@ -330,6 +340,7 @@ impl PlainUnet {
 }
 
 impl ImageNetwork for PlainUnet {
+    // ANCHOR: plain_unet_forward
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
         fits(x, index, self.channels, 2)?;
         let twice = |convs: &[Conv; 2], h: &Tensor| convs[1].forward(&convs[0].forward(h).relu()).relu();
@@ -338,6 +349,7 @@ impl ImageNetwork for PlainUnet {
         let h = twice(&self.up1, &self.up.forward(&h));
         Ok(self.out.forward(&h))
     }
+    // ANCHOR_END: plain_unet_forward
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
@@ -373,6 +385,7 @@ impl TimeChannelNet {
 }
 
 impl ImageNetwork for TimeChannelNet {
+    // ANCHOR: time_channel_forward
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
         fits(x, index, 1, 1)?;
         let time = index.to_kind(x.kind()) / self.timesteps as f64;
@@ -382,6 +395,7 @@ impl ImageNetwork for TimeChannelNet {
         let h = third.forward(&second.forward(&h).relu()).relu();
         Ok(last.forward(&h))
     }
+    // ANCHOR_END: time_channel_forward
 
     fn parameters(&self) -> &Parameters {
         &self.parameters

@@ -231,6 +231,7 @@ impl Average {
     }
 
     /// Moves on towards the present parameters.
+    // ANCHOR: average_update
     pub fn update(&mut self, parameters: &Parameters) {
         no_grad(|| {
             for ((_, average), (_, tensor)) in self.named.iter_mut().zip(&parameters.named) {
@@ -238,6 +239,7 @@ impl Average {
             }
         });
     }
+    // ANCHOR_END: average_update
 
     /// Takes over the values of named tensors, each of which must be there, and no other.
     ///

@@ -189,7 +189,8 @@ impl Press<'_> {
         format!("<a href=\"{}#{}\">{name}</a>{locator}", page(&chapter.file), citation.id)
     }
 
-    /// The files whose code belongs to the written chapters, and those that an equation of theirs is in.
+    /// The files whose code belongs to the written chapters, those that an equation of theirs is in, and those that they
+    /// show code of.
     fn code_files(&self) -> Vec<String> {
         let all = || self.inputs.sources.files.keys();
         let mut files: Vec<&String> = Vec::new();
@@ -205,6 +206,8 @@ impl Press<'_> {
             files.extend(all().filter(beside).filter(|file| of_it(stem(file)) || stem(file) == planned.stem));
         }
         files.extend(self.equations.keys().filter_map(|slug| Some(&self.inputs.sources.item(slug).ok()?.place.file)));
+        let shown = self.shown.borrow();
+        files.extend(all().filter(|file| shown.iter().any(|(of, _)| of == *file)));
         let mut seen = BTreeSet::new();
         files.into_iter().filter(|file| seen.insert(*file)).cloned().collect()
     }
@@ -245,7 +248,7 @@ fn code_page_text(file: &str, text: &str) -> String {
     for ((start, heading), end) in headings.iter().zip(ends) {
         out.push_str(&format!("## {heading}\n\n{}", code_block(&lines[*start..end])));
     }
-    if file.starts_with("src/") {
+    if file.starts_with("src/") && !file.starts_with("src/torch/") {
         out.push_str(&format!("\nThe checks of this file: `cargo test --test {}`.\n", stem(file)));
     }
     out

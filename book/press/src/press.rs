@@ -73,7 +73,7 @@ pub struct Press<'a> {
     /// Chapter and slug of the equations referred to.
     cited: RefCell<BTreeSet<(usize, String)>>,
     /// File and name of the anchors whose code was shown.
-    shown: RefCell<BTreeSet<(String, String)>>,
+    pub shown: RefCell<BTreeSet<(String, String)>>,
 }
 
 /// Where a piece of text stands: its chapter and line.
