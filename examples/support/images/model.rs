@@ -85,7 +85,7 @@ pub struct Model {
 
 impl Model {
     /// The untrained network of a seed.
-    pub fn network(&self, seed: u64, device: Device, precision: Precision) -> Outcome<Box<dyn ImageNetwork>> {
+    pub fn network(&self, seed: u64, device: Device) -> Outcome<Box<dyn ImageNetwork>> {
         let mut net = drawn(seed, Stream::Weights, 0, || self.draw(device))?;
         net.parameters_mut().channels_last();
         Ok(net)
@@ -209,10 +209,9 @@ impl Trained {
     }
 
     /// The network, with these weights.
-    pub fn network(&self, device: Device, precision: Precision) -> Outcome<Box<dyn ImageNetwork>> {
+    pub fn network(&self, device: Device) -> Outcome<Box<dyn ImageNetwork>> {
         let in_file = |error| format!("{}: {error}", self.path.display());
-        let mut net =
-            self.model.network(0, device, precision).map_err(|error| format!("{}: {error}", self.path.display()))?;
+        let mut net = self.model.network(0, device).map_err(|error| format!("{}: {error}", self.path.display()))?;
         net.parameters_mut().assign(&self.weights).map_err(in_file)?;
         Ok(net)
     }

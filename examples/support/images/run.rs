@@ -102,7 +102,7 @@ impl Run {
     pub fn begin(start: Start, out: &Path, data: Dataset, device: Device, samples: Option<usize>) -> Outcome<Self> {
         let lock = lock(out)?;
         let Start { setting, progress, checkpoint } = start;
-        let net = setting.model.network(setting.seed, device, setting.precision)?;
+        let net = setting.model.network(setting.seed, device)?;
         let mut trainer = Trainer::new(net, &setting.model.schedule()?, setting.for_trainer())?;
         if let Some((path, file)) = &checkpoint {
             same_pictures(path, file, &data)?;
@@ -259,7 +259,7 @@ impl Run {
             return Ok(());
         }
         let model = &self.setting.model;
-        let mut net = model.network(self.setting.seed, self.device, self.setting.precision)?;
+        let mut net = model.network(self.setting.seed, self.device)?;
         net.parameters_mut().assign(&self.trainer.best())?;
         let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, self.samples)?;
         let path = self.out.join(format!("samples-epoch-{:02}.png", self.progress.losses_over_t.len()));

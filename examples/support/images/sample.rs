@@ -80,7 +80,7 @@ pub fn sample(arguments: &Arguments) -> Outcome<()> {
     let shipped = shipped();
     let trained = Trained::open(arguments.weights.as_deref().unwrap_or(&shipped))?;
     let (times, sampling) = choices(arguments, &trained.model)?;
-    let net = trained.network(device, arguments.precision)?;
+    let net = trained.network(device)?;
     println!("{}; {} steps, seed {}", trained.model, times.len(), arguments.seed);
 
     let sampler = Sampler::new(net.as_ref(), &trained.model.schedule()?, &times, sampling)?;
