@@ -23,6 +23,9 @@ use crate::support::{cli, data};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// Pictures of a folder or, without one, those that come with the program; and which they are.
+type Load = fn(Option<&Path>, Split) -> literate_diffusion::Result<(Pictures, Source)>;
+
 /// The data set of one example, and what follows from it.
 pub struct DataSet {
     pub name: &'static str,
@@ -34,7 +37,7 @@ pub struct DataSet {
     /// Whether a mirrored picture is as good as the picture.
     pub flips: bool,
     /// The pictures of a folder, or those that come with the program.
-    pub load: fn(Option<&Path>, Split) -> literate_diffusion::Result<(Pictures, Source)>,
+    pub load: Load,
     /// Where the weights are that come with the project.
     pub shipped: &'static str,
 }
