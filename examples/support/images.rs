@@ -1,5 +1,7 @@
 //! What `examples/mnist.rs` and `examples/cifar100.rs` share: the command line, and what a network and its training are.
 
+#[path = "images/evaluate.rs"]
+mod evaluate;
 #[path = "images/grid.rs"]
 mod grid;
 #[path = "images/model.rs"]
@@ -23,6 +25,9 @@ use crate::support::{cli, data};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// Pictures of a folder or, without one, those that come with the program; and which they are.
+type Load = fn(Option<&Path>, Split) -> literate_diffusion::Result<(Pictures, Source)>;
+
 /// The data set of one example, and what follows from it.
 pub struct DataSet {
     pub name: &'static str,
@@ -34,12 +39,12 @@ pub struct DataSet {
     /// Whether a mirrored picture is as good as the picture.
     pub flips: bool,
     /// The pictures of a folder, or those that come with the program.
-    pub load: fn(Option<&Path>, Split) -> literate_diffusion::Result<(Pictures, Source)>,
+    pub load: Load,
     /// Where the weights are that come with the project.
     pub shipped: &'static str,
 }
 
-/// Trains a diffusion model of small pictures, and samples from it. Without a command, it samples.
+/// Trains a diffusion model of small pictures, samples from it, and measures it. Without a command, it samples.
 #[derive(Parser)]
 #[command(name = DATA_SET.name, version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -55,6 +60,8 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Make pictures with trained weights
     Sample(sample::Arguments),
+    /// Measure trained weights: bits per dimension, and samples beside real pictures
+    Evaluate(evaluate::Arguments),
 }
 
 /// Where to compute.
@@ -84,6 +91,7 @@ pub fn main() -> ExitCode {
     cli::run(|| match &cli.command {
         Some(Command::Train(arguments)) => train::train(arguments),
         Some(Command::Sample(arguments)) => sample::sample(arguments),
+        Some(Command::Evaluate(arguments)) => evaluate::evaluate(arguments),
         None => sample::sample(&cli.sample),
     })
 }

@@ -14,7 +14,6 @@ use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, Res
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::train::Precision;
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
 use crate::support::tensors::Tensors;
