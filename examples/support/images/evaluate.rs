@@ -284,7 +284,7 @@ fn looks(classifier: &Classifier, pictures: &Tensor, batch: usize) -> Outcome<Va
     let share_of_sure = most.ge(0.9).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
     Ok(json!({
         "confidence": most.mean(Kind::Double).double_value(&[]),
-        "share_above_0.9": share_of_sure,
+        "share_of_sure": share_of_sure,
         "classes": Vec::<i64>::try_from(counts.to_device(Device::Cpu))?,
     }))
 }
@@ -320,7 +320,7 @@ fn print_table(result: &Value) {
     println!("{:<52}{:>10.4}", "denoising, all T - 1 terms", number("/bound/denoising"));
     println!("{:<52}{:>10}{:>10}", "", "samples", "real");
     two("confidence of the classifier", "classifier", "/confidence");
-    two("share of which it is sure (above 0.9)", "classifier", "/share_above_0.9");
+    two("share of which it is sure (above 0.9)", "classifier", "/share_of_sure");
     two("Fréchet distance from real pictures", "frechet", "");
     two("distance from the nearest training picture, median", "nearest", "/median");
     two("distance from the nearest training picture, least", "nearest", "/least");
