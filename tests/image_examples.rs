@@ -262,6 +262,25 @@ fn evaluation() {
 }
 
 #[test]
+fn evaluation_of_classes() {
+    let (data, out) = (data(), tempfile::tempdir().unwrap());
+    let conditional = [&SMALL[..], &["--conditional"]].concat();
+    assert!(run("mnist", &train(data.path(), out.path(), &conditional)).status.success());
+    let weights = out.path().join("weights.safetensors");
+    let mut command = Command::new(program("mnist"));
+    command.args(["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"]);
+    command.args(["--pictures", "2", "--ranges", "1", "--samples", "12", "--steps", "1", "--classifier-epochs", "1"]);
+    let output = command.env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read_to_string(out.path().join("evaluation.json")).unwrap();
+    let samples = serde_json::from_str::<serde_json::Value>(&json).unwrap()["samples"].clone();
+    assert_eq!(samples["count"], 20, "as many of each class");
+    let of_their_class = &samples["classifier"]["samples_of_their_class"];
+    assert!((0.0..=1.0).contains(&of_their_class["accuracy"].as_f64().unwrap()));
+    assert!((0.0..=1.0).contains(&of_their_class["confidence"].as_f64().unwrap()));
+}
+
+#[test]
 fn samples() {
     let (_, trained) = trained();
     let weights = trained.path().join("weights.safetensors");
