@@ -92,6 +92,9 @@ fn usage() {
         ("mnist", &["sample", "--guidance", "2"], &["--class"]),
         ("mnist", &["sample", "--count", "0"], &["--count", "1 or above"]),
         ("mnist", &["sample", "--device", "gpu"], &["cpu, cuda, cuda:N"]),
+        ("mnist", &["evaluate", "--samples", "1"], &["--samples", "2 or above"]),
+        ("mnist", &["evaluate", "--ranges", "0"], &["--ranges", "1 or above"]),
+        ("mnist", &["evaluate", "--steps", "1001"], &["1001", "T = 1000"]),
         ("mnist", &["train", "--widths", "12"], &["multiple of 8"]),
         ("mnist", &["train", "--widths", "8,8,8,8"], &["at most 3 --widths"]),
         ("mnist", &["train", "--network", "plain-unet", "--widths", "8"], &["--widths is for --network residual-unet"]),
@@ -229,6 +232,54 @@ fn stopped_and_resumed() {
 }
 
 /// Pictures are the same for a seed, in whatever batches, and are there as PNG.
+#[test]
+fn evaluation() {
+    let (_, out) = trained();
+    let weights = out.path().join("weights.safetensors");
+    let few = ["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"];
+    let more = ["--pictures", "4", "--ranges", "2", "--samples", "4", "--steps", "2", "--classifier-epochs", "1"];
+    // Digits that come with the program: no folder has to be there, and none that the variable names is taken.
+    let evaluate = |more: &[&str]| {
+        let mut command = Command::new(program("mnist"));
+        command.args(few).args(more).env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap()
+    };
+    expect(&evaluate(&["--samples", "149"]), 2, &["149", "297", "fewer --samples"]);
+    expect(&evaluate(&["--pictures", "298"]), 2, &["--pictures"]);
+
+    let numbers = || {
+        let output = evaluate(&more);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json = fs::read_to_string(out.path().join("evaluation.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (json["bound"].clone(), json["samples"].clone())
+    };
+    let (bound, samples) = numbers();
+    assert!(bound["total"]["mean"].as_f64().unwrap() > 0.0);
+    assert_eq!(bound["ranges"].as_array().unwrap().len(), 2);
+    assert!(samples["frechet"]["real"].as_f64().unwrap() > 0.0);
+    assert!(samples["nearest"]["samples"]["least"].as_f64().unwrap() > 0.0);
+    assert_eq!(numbers(), (bound, samples), "the same seed, other numbers");
+}
+
+#[test]
+fn evaluation_of_classes() {
+    let (data, out) = (data(), tempfile::tempdir().unwrap());
+    let conditional = [&SMALL[..], &["--conditional"]].concat();
+    assert!(run("mnist", &train(data.path(), out.path(), &conditional)).status.success());
+    let weights = out.path().join("weights.safetensors");
+    let mut command = Command::new(program("mnist"));
+    command.args(["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"]);
+    command.args(["--pictures", "2", "--ranges", "1", "--samples", "12", "--steps", "1", "--classifier-epochs", "1"]);
+    let output = command.env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read_to_string(out.path().join("evaluation.json")).unwrap();
+    let samples = serde_json::from_str::<serde_json::Value>(&json).unwrap()["samples"].clone();
+    assert_eq!(samples["count"], 20, "as many of each class");
+    let of_their_class = &samples["classifier"]["samples_of_their_class"];
+    assert!((0.0..=1.0).contains(&of_their_class["accuracy"].as_f64().unwrap()));
+    assert!((0.0..=1.0).contains(&of_their_class["confidence"].as_f64().unwrap()));
+}
+
 #[test]
 fn samples() {
     let (_, trained) = trained();

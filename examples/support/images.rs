@@ -1,5 +1,7 @@
 //! What `examples/mnist.rs` and `examples/cifar100.rs` share: the command line, and what a network and its training are.
 
+#[path = "images/evaluate.rs"]
+mod evaluate;
 #[path = "images/grid.rs"]
 mod grid;
 #[path = "images/model.rs"]
@@ -42,7 +44,7 @@ pub struct DataSet {
     pub shipped: &'static str,
 }
 
-/// Trains a diffusion model of small pictures, and samples from it. Without a command, it samples.
+/// Trains a diffusion model of small pictures, samples from it, and measures it. Without a command, it samples.
 #[derive(Parser)]
 #[command(name = DATA_SET.name, version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -58,6 +60,8 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Make pictures with trained weights
     Sample(sample::Arguments),
+    /// Measure trained weights: bits per dimension, and samples beside real pictures
+    Evaluate(evaluate::Arguments),
 }
 
 /// Where to compute.
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
     cli::run(|| match &cli.command {
         Some(Command::Train(arguments)) => train::train(arguments),
         Some(Command::Sample(arguments)) => sample::sample(arguments),
+        Some(Command::Evaluate(arguments)) => evaluate::evaluate(arguments),
         None => sample::sample(&cli.sample),
     })
 }

@@ -56,7 +56,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Variance {
+pub enum Variance {
     /// beta_t
     Beta,
     /// The posterior's, which is less
@@ -163,7 +163,7 @@ fn columns(count: usize) -> usize {
 }
 
 /// Where the shipped weights are in the project, wherever the program is started.
-fn shipped() -> PathBuf {
+pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(DATA_SET.shipped)
 }
 
