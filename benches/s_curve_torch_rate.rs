@@ -15,7 +15,7 @@ use literate_diffusion::torch::mlp::MlpDiffusion;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::sampler::{Method, Sampler, Sampling};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor, set_num_threads};
-use literate_diffusion::torch::trainer::{Settings, Trainer, Weighting};
+use literate_diffusion::torch::trainer::{Settings, Trainer};
 use literate_diffusion::{Result, paper};
 
 const BATCH: i64 = 128;
@@ -76,18 +76,8 @@ impl Run {
         let net = drawn(0, Stream::Weights, 0, || {
             MlpDiffusion::new(&paper::CLASSIC_WIDTHS, timesteps, Device::Cpu, Kind::Float)
         })?;
-        let settings = Settings {
-            prediction: Prediction::Eps,
-            weighting: Weighting::Simple,
-            lr: 1e-3,
-            ema: None,
-            max_norm: Some(paper::CLASSIC_MAX_NORM),
-            class_dropout: 0.0,
-            antithetic: true,
-            flips: false,
-            precision: Kind::Float,
-            seed: 0,
-        };
+        let settings =
+            Settings { max_norm: Some(paper::CLASSIC_MAX_NORM), antithetic: true, ..Settings::simple(1e-3, 0) };
         let trainer = Trainer::new(Box::new(net), &schedule, settings)?;
         let data = drawn(0, Stream::Training, 0, || Tensor::randn([POINTS, 2], (Kind::Float, Device::Cpu))) * 0.1;
         Ok(Self { schedule, trainer, data, epochs: 0 })

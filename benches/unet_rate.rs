@@ -14,7 +14,7 @@ use literate_diffusion::torch::dataset::Dataset;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::sampler::{Method, Sampler, Sampling};
 use literate_diffusion::torch::tch::{self, Kind};
-use literate_diffusion::torch::trainer::{Settings, Trainer, Weighting};
+use literate_diffusion::torch::trainer::{Settings, Trainer};
 use literate_diffusion::torch::unet::{ImageNetwork, ResidualUnet, ResidualUnetConfig};
 use literate_diffusion::torch::{Schedule, parse_device};
 use literate_diffusion::{Result, paper};
@@ -65,18 +65,7 @@ fn main() -> Result<()> {
         net.parameters_mut().channels_last();
     }
     let schedule = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
-    let settings = Settings {
-        prediction: Prediction::Eps,
-        weighting: Weighting::Simple,
-        lr: 1e-3,
-        ema: None,
-        max_norm: None,
-        class_dropout: 0.0,
-        antithetic: false,
-        flips: false,
-        precision,
-        seed: 0,
-    };
+    let settings = Settings { precision, ..Settings::simple(1e-3, 0) };
     let mut trainer = Trainer::new(Box::new(net), &schedule, settings)?;
     let data = Dataset::new(&pictures(20 * args.batch), device);
     let order = data.order(0, 1);

@@ -19,7 +19,7 @@ use literate_diffusion::torch::mlp::MlpDiffusion;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::sampler::{Method, Sampler, Sampling};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
-use literate_diffusion::torch::trainer::{Settings, Trainer, Weighting};
+use literate_diffusion::torch::trainer::{Settings, Trainer};
 use run::{Arguments, Command, Run, SampleArguments, Setting};
 use support::cli;
 
@@ -50,18 +50,8 @@ fn network(seed: u64, device: Device) -> literate_diffusion::Result<MlpDiffusion
 
 /// The untrained network of a setting, with its optimiser.
 fn new_trainer(setting: &Setting, device: Device) -> literate_diffusion::Result<Trainer> {
-    let settings = Settings {
-        prediction: Prediction::Eps,
-        weighting: Weighting::Simple,
-        lr: setting.lr,
-        ema: None,
-        max_norm: Some(CLASSIC_MAX_NORM),
-        class_dropout: 0.0,
-        antithetic: true,
-        flips: false,
-        precision: Kind::Float,
-        seed: setting.seed,
-    };
+    let settings =
+        Settings { max_norm: Some(CLASSIC_MAX_NORM), antithetic: true, ..Settings::simple(setting.lr, setting.seed) };
     Trainer::new(Box::new(network(setting.seed, device)?), &schedule()?, settings)
 }
 

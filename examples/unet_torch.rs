@@ -12,13 +12,12 @@ use std::time::Instant;
 
 use clap::Parser;
 use literate_diffusion::data::{Pictures, Split, idx};
-use literate_diffusion::objective::Prediction;
 use literate_diffusion::paper::{DDPM_BETA_1, DDPM_BETA_T, DDPM_TIMESTEPS};
 use literate_diffusion::torch::Schedule;
 use literate_diffusion::torch::dataset::Dataset;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::tch::{self, Device, Kind, Tensor, no_grad};
-use literate_diffusion::torch::trainer::{Settings, TENTHS, Trainer, Weighting};
+use literate_diffusion::torch::trainer::{Settings, TENTHS, Trainer};
 use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig};
 use literate_diffusion::torch::weights::Parameters;
 use ndarray_rand::rand::{Rng, SeedableRng};
@@ -147,18 +146,7 @@ fn schedule() -> literate_diffusion::Result<Schedule> {
 
 /// The network with its optimiser.
 fn trainer(net: Box<dyn ImageNetwork>, seed: u64) -> literate_diffusion::Result<Trainer> {
-    let settings = Settings {
-        prediction: Prediction::Eps,
-        weighting: Weighting::Simple,
-        lr: 1e-3,
-        ema: None,
-        max_norm: None,
-        class_dropout: 0.0,
-        antithetic: false,
-        flips: false,
-        precision: Kind::Float,
-        seed,
-    };
+    let settings = Settings::simple(1e-3, seed);
     Trainer::new(net, &schedule()?, settings)
 }
 

@@ -123,7 +123,7 @@ fn weights_that_do_not_fit() {
     let (weights, checkpoint) = (out.path().join("weights.safetensors"), out.path().join("checkpoint.safetensors"));
     let (weights, checkpoint) = (utf8(&weights), utf8(&checkpoint));
     expect(&run("mnist", &["sample", "--weights", weights, "--steps", "1001"]), 2, &["1001", "T = 1000"]);
-    expect(&run("mnist", &["sample", "--weights", weights, "--class", "3"]), 1, &["class", "without classes"]);
+    expect(&run("mnist", &["sample", "--weights", weights, "--class", "3"]), 2, &["--class is 3", "without classes"]);
     expect(&run("cifar100", &["sample", "--weights", weights]), 1, &[weights, "mnist", "cifar100"]);
     expect(&run("cifar100", &["train", "--resume", checkpoint]), 1, &[checkpoint, "training mnist", "cifar100"]);
 

@@ -17,18 +17,7 @@ use literate_diffusion::torch::{self, Schedule};
 use literate_diffusion::{Error, paper};
 use oracle::oracle;
 
-const SETTINGS: Settings = Settings {
-    prediction: Prediction::Eps,
-    weighting: Weighting::Simple,
-    lr: 2e-3,
-    ema: None,
-    max_norm: None,
-    class_dropout: 0.0,
-    antithetic: false,
-    flips: false,
-    precision: Kind::Float,
-    seed: 3,
-};
+const SETTINGS: Settings = Settings::simple(2e-3, 3);
 
 fn schedule(timesteps: usize) -> Schedule {
     Schedule::linear(timesteps, 1e-3, 0.2).unwrap()

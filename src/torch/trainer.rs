@@ -51,6 +51,24 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// L_simple by Adam, in single precision, and nothing else.
+    pub const fn simple(lr: f64, seed: u64) -> Self {
+        Self {
+            prediction: Prediction::Eps,
+            weighting: Weighting::Simple,
+            lr,
+            ema: None,
+            max_norm: None,
+            class_dropout: 0.0,
+            antithetic: false,
+            flips: false,
+            precision: Kind::Float,
+            seed,
+        }
+    }
+}
+
 /// Parts of 1..=T over which the loss is reported.
 pub const TENTHS: usize = 10;
 

@@ -347,8 +347,9 @@ fn accept(file: &Wanted, part: &Path, folder: &Path) -> Result<(), Failure> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let mut source =
-        File::open(from).with_context(|| format!("{} cannot be read", from.display())).map_err(Failure::There)?;
+    let source =
+        File::open(from).with_context(|| format!("{} cannot be read; name a folder that has it", from.display()));
+    let mut source = source.map_err(Failure::There)?;
     let bytes = File::create(to).and_then(|mut file| io::copy(&mut source, &mut file));
     let bytes = bytes.with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()));
     println!("{}: {} copied", from.display(), size(bytes.map_err(Failure::Here)?));

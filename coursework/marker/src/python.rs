@@ -34,8 +34,8 @@ struct File {
 /// Marks a file of outputs. With `seed`, it has to be of the cases of that seed. Returns the seed too.
 pub fn mark(marker: &Marker, path: &Path, seed: Option<u64>) -> Result<(u64, Vec<Marked>)> {
     let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let file: File =
-        serde_json::from_str(&text).with_context(|| format!("{} is not what run.py writes", path.display()))?;
+    let file: File = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what run.py writes; run it again", path.display()))?;
     if let Some(seed) = seed.filter(|&seed| seed != file.seed) {
         bail!(
             "{} is of seed {}, and seed {seed} was asked for: hand out the cases of that one",

@@ -106,6 +106,11 @@ fn choices(arguments: &Arguments, model: &Model) -> Outcome<(Vec<usize>, Samplin
             model.timesteps
         ));
     }
+    if let (Some(class), 0) = (arguments.class, model.classes) {
+        usage(&format!(
+            "--class is {class}, but these weights were trained without classes; leave it out, or train with --conditional"
+        ));
+    }
     let method = match arguments.variance {
         None => Method::Ddim(arguments.eta),
         Some(Variance::Beta) => Method::Ancestral(objective::Variance::Beta, LastStep::Mean),
