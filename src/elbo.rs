@@ -599,7 +599,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1
     /// # Source
-    /// This book, from Var[R²] = 4r²w + 2w² and Cov[ε², R²] = 2g²
+    /// This book, from Var R² = 4r²w + 2w² and Cov(ε², R²) = 2g²
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -636,7 +636,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 2 ≤ t ≤ T
     /// # Source
-    /// This book, from Var[D²] = 4c²w + 2w²
+    /// This book, from Var D² = 4c²w + 2w²
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}, posterior::VarianceAtOne};
