@@ -285,7 +285,7 @@ pub fn bound_from_losses(schedule: &Schedule, losses: &[f64], variances: &[f64],
 /// # Errors
 /// [`Error::OutOfRange`] at t = 1, where SNR(0) is infinite, and unless `weight` is a finite number, 0 or above
 /// # Source
-/// Kingma, Gao 2023, section 2, for steps of any size
+/// Kingma, Gao 2023, the weighted loss, for steps of any size
 /// # Examples
 /// ```
 /// use literate_diffusion::{Schedule, objective::{Prediction, eps_weight}, variants::relative_weight};
@@ -443,7 +443,7 @@ pub fn gaussian_velocity<D: Dimension>(
 /// # Formula
 /// s/(1 − s) = √(1 − ᾱ_t)/√ᾱ_t,  s_t = √(1 − ᾱ_t) / (√ᾱ_t + √(1 − ᾱ_t))                      (slug `flow_time`)
 /// # Source
-/// Kingma, Gao 2023, appendix D, for two paths with one SNR
+/// Kingma, Gao 2023: two paths with one SNR
 /// # Examples
 /// ```
 /// use literate_diffusion::{Schedule, variants::flow_time};
@@ -461,7 +461,7 @@ pub fn flow_time(step: Step) -> f64 {
 /// # Formula
 /// x_t = k_t x_s at s = s_t,  k_t = √ᾱ_t + √(1 − ᾱ_t)                      (slug `flow_scale`)
 /// # Source
-/// Kingma, Gao 2023, appendix D, for two paths with one SNR
+/// Kingma, Gao 2023: two paths with one SNR
 /// # Examples
 /// ```
 /// use literate_diffusion::{Schedule, forward::q_sample, variants::{flow_scale, flow_time, straight_path}};
@@ -586,7 +586,7 @@ pub fn flow_eps_weight(s: f64) -> Result<f64> {
 /// # Errors
 /// [`Error::OutOfRange`] unless 0 ≤ `s` < 1
 /// # Source
-/// Kingma, Gao 2023, table 1 (flow matching with the straight path)
+/// Kingma, Gao 2023, the weight e^{−λ/2} of flow matching with the straight path
 /// # Examples
 /// ```
 /// use literate_diffusion::variants::flow_elbo_weight;
@@ -666,7 +666,7 @@ pub fn straight_schedule(steps: usize) -> Result<Schedule> {
 /// # Errors
 /// [`Error::ShapeMismatch`] where `xs` and `u` differ in shape; [`Error::OutOfRange`] unless both times are in 0..=1
 /// # Source
-/// Liu, Gong, Liu 2023, section 2.1
+/// Liu, Gong, Liu 2023, whose paths are walked by Euler's method
 /// # Examples
 /// ```
 /// use literate_diffusion::variants::euler_step;
@@ -698,7 +698,7 @@ pub fn euler_step<D: Dimension>(
 /// [`Error::OutOfRange`] unless the times increase strictly from above 0 to at most 1; [`Error::ShapeMismatch`] where the
 /// network returns another shape; and any error of the network
 /// # Source
-/// Liu, Gong, Liu 2023, section 2.1
+/// Liu, Gong, Liu 2023, whose paths are walked by Euler's method
 /// # Examples
 /// ```
 /// use literate_diffusion::variants::{euler, gaussian_velocity};
@@ -738,7 +738,7 @@ pub fn euler<D: Dimension>(
 /// [`Error::ShapeMismatch`] unless there are S + 1 arrays of one shape; [`Error::OutOfRange`] unless the times increase
 /// strictly from above 0 to 1; [`Error::Empty`] without times or with empty arrays
 /// # Source
-/// Liu, Gong, Liu 2023, section 3.2, S(Z), as a sum
+/// Liu, Gong, Liu 2023, the measure S(Z), as a sum
 /// # Examples
 /// ```
 /// use literate_diffusion::variants::straightness;
