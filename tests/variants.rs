@@ -100,12 +100,12 @@ fn floor_of(atoms: &Array1<f64>, step: Step) -> f64 {
 mod learned_variance {
     use super::*;
 
-    const REASON: &str = "exponents up to 3 · 28, each rounded by 2⁻⁵²";
+    const REASON: &str = "exponents up to 3 · 28, rounded by 2⁻⁵² of themselves a few times over";
 
     /// A product of powers.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-12, REASON).property(cases(), |case| by_powers(case, right));
+        check!(Identity).bound(5e-14, REASON).property(cases(), |case| by_powers(case, right));
     }
 
     /// ν = 0 is β̃ and ν = 1 is β; at t = 1 the named choice stands for β̃.
@@ -170,7 +170,7 @@ mod learned_variance {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(&Schedule, usize, f64) -> f64) {
-        check!(Identity).bound(1e-12, REASON).rejects(mistake, cases(), |case| by_powers(case, &wrong));
+        check!(Identity).bound(5e-14, REASON).rejects(mistake, cases(), |case| by_powers(case, &wrong));
     }
 
     /// β̃ times a power of β/β̃ = (1 − ᾱ_t)/(1 − ᾱ_{t−1}), over batches.
@@ -295,12 +295,12 @@ mod hybrid_loss {
     use super::*;
 
     const LAMBDA: f64 = 0.1;
-    const REASON: &str = "means of x_{t−1} are rounded by 1e-15/√ᾱ, and ᾱ > 1e-3; in units of all terms";
+    const REASON: &str = "30 roundings, in units of all terms";
 
     /// The terms of the bound as chapters 6 and 7 have them, from the means of x_{t−1}.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-12, REASON).property(hybrid_cases(), |case| by_the_means(case, right));
+        check!(Identity).bound(1e-14, REASON).property(hybrid_cases(), |case| by_the_means(case, right));
     }
 
     /// With λ = 0 it is L_simple; with no error and the variance β̃ it is 0.
@@ -349,7 +349,7 @@ mod hybrid_loss {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(&Array1<f64>, &Schedule, usize, &Array1<f64>, f64) -> f64) {
-        check!(Identity).bound(1e-12, REASON).rejects(mistake, hybrid_cases(), |case| by_the_means(case, &wrong));
+        check!(Identity).bound(1e-14, REASON).rejects(mistake, hybrid_cases(), |case| by_the_means(case, &wrong));
     }
 
     fn by_the_means(
@@ -401,7 +401,7 @@ mod hybrid_gradient {
     /// It stands still at the best variance for a network with this loss, and there alone.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-13, "30 roundings, in units of all terms").property(hybrid_cases(), |case| {
+        check!(Identity).bound(1e-14, "30 roundings, in units of all terms").property(hybrid_cases(), |case| {
             let ((schedule, t), [eps, eps_theta], _) = case;
             let step = schedule.step(t).unwrap();
             let best = variants::optimal_variance(step, objective::l_simple(&eps, &eps_theta).unwrap()).unwrap();
@@ -486,7 +486,7 @@ mod hybrid_gradient {
     #[test]
     fn torch() {
         check!(Torch)
-            .bound(1e-11, "means of x_{t−1} are rounded by 1e-15/√ᾱ, and ᾱ > 1e-3; in units of all terms")
+            .bound(1e-13, "means of x_{t−1} are rounded by 1e-15/√ᾱ, and ᾱ > 1e-3; in units of all terms")
             .property(hybrid_cases(), |((schedule, t), [eps, eps_theta], nu)| {
                 let variance = variance_at(&schedule, t, nu);
                 let (by_eps, by_variance) = right(&eps, &schedule, t, &eps_theta, variance);
@@ -534,7 +534,7 @@ mod optimal_variance {
     /// For Gaussian data it is the variance of the exact way back, of chapter 6.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-13, "30 roundings of positive numbers").property(
+        check!(Identity).bound(1e-14, "30 roundings of positive numbers").property(
             (step(50), 0.0..9.0),
             |(step, data)| {
                 let exact = elbo::exact_reverse(0.0, data, step).unwrap().variance;
@@ -546,7 +546,7 @@ mod optimal_variance {
     /// For data that is a list of atoms, the variance of x_{t−1} given x_t, averaged over x_t.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-12, REASON).property(cases(), |case| over_atoms(case, right));
+        check!(Quadrature).bound(1e-13, REASON).property(cases(), |case| over_atoms(case, right));
     }
 
     /// On the S-curve, the mean squared distance of x_{t−1} from its mean given x_t.
@@ -612,7 +612,7 @@ mod optimal_variance {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(Step, f64) -> f64) {
-        check!(Quadrature).bound(1e-12, REASON).rejects(mistake, cases(), |case| over_atoms(case, &wrong));
+        check!(Quadrature).bound(1e-13, REASON).rejects(mistake, cases(), |case| over_atoms(case, &wrong));
     }
 
     /// Bao's form: the loss enters by the difference of two ways to put ε into x_{t−1}, squared.
@@ -644,19 +644,23 @@ mod optimal_variance {
 mod variance_cost {
     use super::*;
 
-    /// The KL of two Gaussians that differ in nothing but the variance.
+    /// The mean code length with the variance σ² less that with the variance σ*², the entropy.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-14, "10 roundings").property(cases(), |(a, b)| {
-            let kl = gaussian::kl_scalar(0.3, a, 0.3, b).unwrap();
-            distance_of_numbers(right(a, b), kl, 1e-300)
-        });
+        check!(Identity).bound(1e-14, "10 roundings, in units of the fraction and the logarithms").property(
+            cases(),
+            |(a, b)| {
+                let length = 0.5 * (std::f64::consts::TAU * b).ln() + 0.5 * a / b;
+                let want = length - gaussian::entropy(a, 1).unwrap();
+                distance_of_numbers(right(a, b), want, a / b + 4.0)
+            },
+        );
     }
 
     /// What a code for a law with two humps costs above the best Gaussian code: only its variance counts.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-12, REASON).property(cases(), |case| of_two_humps(case, right));
+        check!(Quadrature).bound(1e-13, REASON).property(cases(), |case| of_two_humps(case, right));
     }
 
     #[test]
@@ -691,7 +695,7 @@ mod variance_cost {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(f64, f64) -> f64) {
-        check!(Quadrature).bound(1e-12, REASON).rejects(mistake, cases(), |case| of_two_humps(case, &wrong));
+        check!(Quadrature).bound(1e-13, REASON).rejects(mistake, cases(), |case| of_two_humps(case, &wrong));
     }
 
     /// The cost of β where 1 − ᾱ would be best, over batches.
@@ -725,13 +729,13 @@ mod bound_from_losses {
     /// The bound of chapter 6 for Gaussian data, averaged over the data: it is a parabola in x_0, so that two values do.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-11, REASON).property(gaussian_cases(), |case| of_gaussian_data(case, right));
+        check!(Identity).bound(1e-13, REASON).property(gaussian_cases(), |case| of_gaussian_data(case, right));
     }
 
     /// Two steps for data that is a list of atoms: each term by its definition, on a grid.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-12, "posterior weights are rounded by 1e-15; 400 terms").property(
+        check!(Quadrature).bound(1e-13, "posterior weights are rounded by 1e-15; 400 terms").property(
             (atoms(), 0.05..0.9, 0.05..0.9, 0.1..1.0, 0.1..1.0),
             |(atoms, beta_1, beta_2, variance_1, variance_2)| {
                 let schedule = Schedule::from_betas(&[beta_1, beta_2]).unwrap();
@@ -758,7 +762,7 @@ mod bound_from_losses {
     /// With the exact way back of Gaussian data nothing is lost but the end: the entropy, and KL(q(x_T) ‖ N(0, I)).
     #[test]
     fn limit() {
-        check!(Limit).bound(1e-11, REASON).property((any_schedule(30), 0.1..4.0), |(schedule, data)| {
+        check!(Limit).bound(1e-13, REASON).property((any_schedule(30), 0.1..4.0), |(schedule, data)| {
             let floors = floors(&schedule, data);
             let best: Vec<f64> = schedule
                 .steps()
@@ -830,7 +834,7 @@ mod bound_from_losses {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(&Schedule, &[f64], &[f64], f64) -> f64) {
-        check!(Identity).bound(1e-11, REASON).rejects(mistake, gaussian_cases(), |case| of_gaussian_data(case, &wrong));
+        check!(Identity).bound(1e-13, REASON).rejects(mistake, gaussian_cases(), |case| of_gaussian_data(case, &wrong));
     }
 
     #[test]
@@ -858,7 +862,7 @@ mod relative_weight {
     /// The weights of the bound itself are 1, whatever is predicted; min-SNR is the same weight three times.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-13, "30 roundings").property(step_after_first(50), |step| {
+        check!(Identity).bound(1e-14, "30 roundings").property(step_after_first(50), |step| {
             bound_is_one(step, right).max(min_snr_agrees(step, |p| min_snr(step, p)))
         });
     }
@@ -875,7 +879,7 @@ mod relative_weight {
 
     #[test]
     fn wrong_variant_min_snr() {
-        check!(Identity).bound(1e-13, "as above").rejects(
+        check!(Identity).bound(1e-14, "as above").rejects(
             "the min-SNR weight of eps used for v",
             step_after_first(50),
             |step| min_snr_agrees(step, |p| min_snr(step, if p == Prediction::V { Prediction::Eps } else { p })),
@@ -884,7 +888,7 @@ mod relative_weight {
 
     #[test]
     fn wrong_variant_all_alike() {
-        check!(Identity).bound(1e-13, "as above").rejects(
+        check!(Identity).bound(1e-14, "as above").rejects(
             "the same weight for every prediction",
             step_after_first(50),
             |step| bound_is_one(step, |step, weight, _| right(step, weight, Prediction::Eps)),
@@ -1206,10 +1210,10 @@ mod velocity_target {
             |(s, [x0, eps])| {
                 let slopes = x0.iter().zip(&eps).map(|(&x0, &eps)| {
                     let s = Tensor::from_slice(&[s]).set_requires_grad(true);
-                    ((1.0 - &s) * x0 + &s * eps).sum(Kind::Double).backward();
+                    ((&s - 1.0) * -x0 + &s * eps).sum(Kind::Double).backward();
                     twin::numbers(&s.grad())[0]
                 });
-                distance(&right(&x0, &eps), &slopes.collect(), largest(&[&x0, &eps]))
+                distance(&right(&x0, &eps), &slopes.collect::<Array1<f64>>(), largest(&[&x0, &eps]))
             },
         );
     }
@@ -1228,13 +1232,13 @@ mod gaussian_velocity {
     /// The mean of ε − x_0 over all data, by Bayes' rule on a grid.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-11, REASON).property(cases(), |case| by_bayes(case, right));
+        check!(Quadrature).bound(1e-12, REASON).property(cases(), |case| by_bayes(case, right));
     }
 
     /// The best ε of chapter 7, as a velocity.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-11, "divided by 1 − s ≥ 1/40 and multiplied by k").property(
+        check!(Identity).bound(1e-12, "divided by 1 − s ≥ 1/40 and multiplied by k").property(
             (2..40_usize, -3.0..3.0, 0.01..9.0, -4.0..4.0),
             |(steps, mean, variance, xs): (usize, f64, f64, f64)| {
                 let schedule = variants::straight_schedule(steps).unwrap();
@@ -1296,7 +1300,7 @@ mod gaussian_velocity {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn((f64, f64), f64, f64) -> f64) {
-        check!(Quadrature).bound(1e-11, REASON).rejects(mistake, cases(), |case| by_bayes(case, &wrong));
+        check!(Quadrature).bound(1e-12, REASON).rejects(mistake, cases(), |case| by_bayes(case, &wrong));
     }
 
     #[test]
@@ -1315,7 +1319,7 @@ mod flow_time {
     #[test]
     fn identity() {
         check!(Identity)
-            .bound(1e-14, "10 roundings; 1 − s loses digits near 1")
+            .bound(1e-13, "10 roundings of numbers up to 1, in units of 0.01 at least")
             .property(step(50), |step| ratios(step, variants::flow_time));
     }
 
@@ -1330,7 +1334,7 @@ mod flow_time {
 
     #[test]
     fn wrong_variant_variances() {
-        check!(Identity).bound(1e-14, "as above").rejects(
+        check!(Identity).bound(1e-13, "as above").rejects(
             "variances for standard deviations: s = 1 - alpha_bar",
             step(50),
             |step| ratios(step, |step| step.one_minus_alpha_bar),
@@ -1339,7 +1343,7 @@ mod flow_time {
 
     #[test]
     fn wrong_variant_time() {
-        check!(Identity).bound(1e-14, "as above").rejects("t/T for s", any_schedule(50), |schedule| {
+        check!(Identity).bound(1e-13, "as above").rejects("t/T for s", any_schedule(50), |schedule| {
             let t_over_big_t = |step: Step| step.t as f64 / schedule.timesteps() as f64;
             schedule.steps().iter().map(|&step| ratios(step, t_over_big_t)).fold(0.0, larger)
         });
@@ -1426,7 +1430,7 @@ mod velocity_from_eps {
     /// The same from the predictions of v at x_t.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-13, REASON).property((readable(), arrays()), |(step, [xt, v])| {
+        check!(Identity).bound(1e-14, REASON).property((readable(), arrays()), |(step, [xt, v])| {
             let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
             let eps = objective::eps_from_v(&xt, step, &v).unwrap();
             let want = variants::velocity_from_v(&xt, step, &v).unwrap();
@@ -1468,7 +1472,7 @@ mod velocity_from_eps {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-12, REASON).property((readable(), arrays()), |(step, [xt, eps])| {
+        check!(Torch).bound(1e-13, REASON).property((readable(), arrays()), |(step, [xt, eps])| {
             let steps = one_of(step);
             let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
             let [x, noise] = [&xt, &eps].map(row);
@@ -1579,7 +1583,7 @@ mod velocity_from_v {
     #[test]
     fn finite_difference() {
         check!(FiniteDifference)
-            .bound(1e-9, "h = 1e-3: h⁴ times fifth derivatives of up to 500, and 1e-16/h")
+            .bound(1e-11, "h = 1e-3: h⁴/30 times fifth derivatives of up to 100, and 1e-16/h")
             .property((0.05..1.5, arrays()), |(angle, [x0, eps])| {
                 let noise: f64 = f64::sin(angle).powi(2);
                 let step = step_of(&[noise]);
@@ -1630,7 +1634,7 @@ mod velocity_from_v {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-12, REASON).property((step(50), arrays()), |(step, [xt, v])| {
+        check!(Torch).bound(1e-14, REASON).property((step(50), arrays()), |(step, [xt, v])| {
             let steps = one_of(step);
             let [x, velocity] = [&xt, &v].map(row);
             let eps = diffusion::eps_from_v(&x, &steps, &velocity).unwrap();
@@ -1651,34 +1655,37 @@ mod flow_eps_weight {
     /// Two predictions of the noise, as velocities.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-11, REASON).property(on_path(), |case| of_two(case, right));
+        check!(Identity).bound(1e-13, REASON).property(on_path(), |case| of_two(case, right));
     }
 
     /// 1 at the data, and (1 + 1/√SNR)².
     #[test]
     fn limit() {
-        check!(Limit).bound(1e-12, "1 − s ≥ 1e-3").cases([1e-30, 0.1, 0.5, 0.999], |noise| {
-            let step = step_of(&[noise]);
-            let want = (1.0 + step.snr().sqrt().recip()).powi(2);
-            distance_of_numbers(right(variants::flow_time(step)), want, 1e-300)
-        });
+        check!(Limit).bound(1e-13, "1 − s is rounded by 1e-16, and 0.03 or above").cases(
+            [1e-30, 0.1, 0.5, 0.999],
+            |noise| {
+                let step = step_of(&[noise]);
+                let want = (1.0 + step.snr().sqrt().recip()).powi(2);
+                distance_of_numbers(right(variants::flow_time(step)), want, 1e-300)
+            },
+        );
     }
 
     #[test]
     fn wrong_variant_square() {
         check!(Identity)
-            .bound(1e-11, REASON)
+            .bound(1e-13, REASON)
             .rejects("not squared", on_path(), |case| of_two(case, |s| right(s).sqrt()));
     }
 
     #[test]
     fn wrong_variant_x0() {
-        check!(Identity).bound(1e-11, REASON).rejects("the weight of an error in x_0, 1/s^2", on_path(), |case| {
+        check!(Identity).bound(1e-13, REASON).rejects("the weight of an error in x_0, 1/s^2", on_path(), |case| {
             of_two(case, |s| right((1.0 - s).min(0.999)))
         });
     }
 
-    const REASON: &str = "velocities are rounded by 1e-15 of the largest number over 1 − s ≥ 0.01, and squared";
+    const REASON: &str = "squares of numbers that are rounded a few times, in units of the largest over 1 − s, squared";
 
     fn right(s: f64) -> f64 {
         variants::flow_eps_weight(s).unwrap()
@@ -1718,7 +1725,7 @@ mod flow_elbo_weight {
     /// The loss of flow matching over s, and the weighted bound over ln SNR, for an error that depends on s anyhow.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-9, REASON).property(cases(), |case| over_both(case, right));
+        check!(Quadrature).bound(1e-13, REASON).property(cases(), |case| over_both(case, right));
     }
 
     /// In many steps of the straight schedule, the weight of each against the bound.
@@ -1752,7 +1759,7 @@ mod flow_elbo_weight {
         rejects("1/(1 - s)^2, as if ln SNR fell evenly", |s| variants::flow_eps_weight(s).unwrap());
     }
 
-    const REASON: &str = "the tails beyond |λ| = 60 are e⁻³⁰; 2000 terms and 6000";
+    const REASON: &str = "the tails beyond |λ| = 60 are e⁻⁶⁰; 6000 terms";
 
     fn cases() -> impl Strategy<Value = [f64; 3]> {
         [0.1..1.0, -1.0..1.0, -1.0..1.0]
@@ -1779,7 +1786,7 @@ mod flow_elbo_weight {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(f64) -> f64) {
-        check!(Quadrature).bound(1e-9, REASON).rejects(mistake, cases(), |case| over_both(case, &wrong));
+        check!(Quadrature).bound(1e-13, REASON).rejects(mistake, cases(), |case| over_both(case, &wrong));
     }
 
     #[test]
@@ -1796,7 +1803,7 @@ mod velocity_floor {
     /// For Gaussian data, the variance that x_s leaves of ε − x_0.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-12, "1 − s ≥ 1e-3 loses 1e-13 of itself").property(
+        check!(Identity).bound(1e-13, "1 − s ≥ 0.03, squared; in units of 1 + v").property(
             (0.001..0.999, 0.01..9.0),
             |(noise, data): (f64, f64)| {
                 let step = step_of(&[noise]);
@@ -1812,7 +1819,7 @@ mod velocity_floor {
     /// For atoms and any function f: the loss with the target ε − x_0, less the loss with the target u*.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-11, REASON).property(cases(), |case| of_any_network(case, right));
+        check!(Quadrature).bound(1e-13, REASON).property(cases(), |case| of_any_network(case, right));
     }
 
     #[test]
@@ -1830,7 +1837,7 @@ mod velocity_floor {
         rejects("no constant: as if the target could be reached", |_, _| 0.0);
     }
 
-    const REASON: &str = "400 terms up to 100";
+    const REASON: &str = "400 terms, in units of the loss";
 
     fn cases() -> impl Strategy<Value = (Array1<f64>, f64, [f64; 3])> {
         (atoms(), 0.1..0.9, [-2.0..2.0, -2.0..2.0, -2.0..2.0])
@@ -1856,7 +1863,7 @@ mod velocity_floor {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(f64, f64) -> f64) {
-        check!(Quadrature).bound(1e-11, REASON).rejects(mistake, cases(), |case| of_any_network(case, &wrong));
+        check!(Quadrature).bound(1e-13, REASON).rejects(mistake, cases(), |case| of_any_network(case, &wrong));
     }
 
     #[test]
@@ -1872,13 +1879,13 @@ mod straight_schedule {
     /// Its times on the straight path.
     #[test]
     fn round_trip() {
-        check!(RoundTrip).bound(1e-12, REASON).property(1..60_usize, |steps| times(steps, right));
+        check!(RoundTrip).bound(1e-13, REASON).property(1..60_usize, |steps| times(steps, right));
     }
 
     /// ᾱ by the definition, and nothing left at the end.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-12, REASON).property(1..60_usize, |steps| {
+        check!(Identity).bound(1e-13, REASON).property(1..60_usize, |steps| {
             let schedule = right(steps);
             let each = schedule.steps().iter().map(|step| {
                 let s = step.t as f64 / steps as f64;
@@ -1891,7 +1898,7 @@ mod straight_schedule {
 
     #[test]
     fn wrong_variant_variance_exploding() {
-        check!(RoundTrip).bound(1e-12, REASON).rejects("sqrt(alpha_bar) = 1 - s", 1..60_usize, |steps| {
+        check!(RoundTrip).bound(1e-13, REASON).rejects("sqrt(alpha_bar) = 1 - s", 1..60_usize, |steps| {
             times(steps, |steps| {
                 let alpha_bar = |i: usize| ((steps - i) as f64 / steps as f64).powi(2);
                 let betas: Vec<f64> = (1..=steps).map(|i| 1.0 - alpha_bar(i) / alpha_bar(i - 1)).collect();
@@ -1929,7 +1936,7 @@ mod euler_step {
     /// DDIM without noise, from x_t to x_{t−1}, in another scale.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-13, REASON).property(cases(), |case| by_ddim(case, right));
+        check!(Identity).bound(1e-14, REASON).property(cases(), |case| by_ddim(case, right));
     }
 
     /// With the true velocity, it comes to the point of the same path.
@@ -1973,14 +1980,14 @@ mod euler_step {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(&Array1<f64>, f64, f64, &Array1<f64>) -> Array1<f64>) {
-        check!(Identity).bound(1e-13, REASON).rejects(mistake, cases(), |case| by_ddim(case, &wrong));
+        check!(Identity).bound(1e-14, REASON).rejects(mistake, cases(), |case| by_ddim(case, &wrong));
     }
 
     /// The twin's DDIM, in another scale.
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-12, REASON).property((any_schedule(30), arrays()), |(schedule, [x0, eps])| {
+        check!(Torch).bound(1e-13, REASON).property((any_schedule(30), arrays()), |(schedule, [x0, eps])| {
             let each = schedule.steps().iter().map(|&step| {
                 let steps = twin::twin(&schedule).at(&[step.t]).unwrap();
                 let [data, noise] = [&x0, &eps].map(row);
@@ -2014,7 +2021,7 @@ mod euler {
     #[test]
     fn identity() {
         check!(Identity)
-            .bound(1e-11, REASON)
+            .bound(1e-13, REASON)
             .property(cases(), |case| by_ddim(case, |noise, times, velocity| variants::euler(noise, times, velocity)));
     }
 
@@ -2036,7 +2043,7 @@ mod euler {
 
     #[test]
     fn wrong_variant_time() {
-        check!(Identity).bound(1e-11, REASON).rejects("the network told 1 - s", cases(), |case| {
+        check!(Identity).bound(1e-13, REASON).rejects("the network told 1 - s", cases(), |case| {
             by_ddim(case, |noise, times, velocity| {
                 variants::euler(noise, times, |xs, s| velocity(xs, (1.0 - s).min(0.99)))
             })
@@ -2045,7 +2052,7 @@ mod euler {
 
     #[test]
     fn wrong_variant_next() {
-        check!(Identity).bound(1e-11, REASON).rejects("the network told the time of the next state", cases(), |case| {
+        check!(Identity).bound(1e-13, REASON).rejects("the network told the time of the next state", cases(), |case| {
             by_ddim(case, |noise, times, velocity| {
                 let next = |s: f64| times.iter().rev().find(|time| **time < s).copied().unwrap_or(times[0] / 2.0);
                 variants::euler(noise, times, |xs, s| velocity(xs, next(s)))
@@ -2096,7 +2103,7 @@ mod straightness {
     /// The action of the path less that of the straight line between its ends.
     #[test]
     fn identity() {
-        check!(Identity).bound(1e-12, REASON).property(cases(), |case| by_action(case, right));
+        check!(Identity).bound(1e-14, REASON).property(cases(), |case| by_action(case, right));
     }
 
     /// For N(m, v) every path is a point that keeps its place in the crowd: the crowd's width says how fast it moves.
@@ -2155,7 +2162,7 @@ mod straightness {
         });
     }
 
-    const REASON: &str = "squares up to (8/0.02)² are taken apart, over up to 8 steps";
+    const REASON: &str = "up to 8 terms with 10 roundings each, in units of the action";
 
     type Case = (Vec<f64>, Vec<f64>);
 
@@ -2190,7 +2197,7 @@ mod straightness {
     }
 
     fn rejects(mistake: &str, wrong: impl Fn(&[Array1<f64>], &[f64]) -> f64) {
-        check!(Identity).bound(1e-12, REASON).rejects(mistake, cases(), |case| by_action(case, &wrong));
+        check!(Identity).bound(1e-14, REASON).rejects(mistake, cases(), |case| by_action(case, &wrong));
     }
 
     #[test]
