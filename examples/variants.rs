@@ -592,8 +592,8 @@ fn figure_nu(folder: &Path, sound: &Schedule, floors: &[f64], learned: &[f64]) -
         name: "variants-nu",
         alt: "The place nu of the best variance between beta tilde (0) and beta (1), over t from 1 to 100. For data N(0, 1) \
               it is 1 throughout, but for t = 1. For variance 0.25 it falls smoothly from 1 towards 0.25. For the S-curve it \
-              falls steeply to a minimum near 0.37 around t = 25 and rises again to 1. What was learned lies on that curve, \
-              with a little noise, and so does the floor over alpha bar.",
+              falls steeply to a minimum near 0.66 around t = 7 and rises again to 1. What was learned lies on that curve, \
+              with a little noise. The floor over alpha bar is close to it, and below it at the smallest t.",
     }
     .curves(
         &Axes { x: "t", y: "ν", log_y: false },
@@ -609,18 +609,20 @@ fn figure_nu(folder: &Path, sound: &Schedule, floors: &[f64], learned: &[f64]) -
 
 fn figure_cost(folder: &Path, sound: &Schedule, floors: &[f64]) -> Outcome<PathBuf> {
     let rules = variances(sound, floors)?;
-    let cost = |variances: &[f64]| -> Result<Vec<(f64, f64)>> {
-        let each = rules.best.iter().zip(variances).enumerate().skip(1).map(|(i, (&best, &variance))| {
-            Ok(((i + 1) as f64, bits_per_dim(variance_cost(best, variance)?, 1)?.max(1e-9)))
-        });
-        each.collect()
-    };
+    let cost =
+        |variances: &[f64]| -> Result<Vec<(f64, f64)>> {
+            let each =
+                rules.best.iter().zip(variances).enumerate().skip(1).map(|(i, (&best, &variance))| {
+                    Ok(((i + 1) as f64, bits_per_dim(variance_cost(best, variance)?, 1)?))
+                });
+            each.filter(|point| point.as_ref().is_ok_and(|(_, bits)| *bits > 1e-6)).collect()
+        };
     Figure {
         folder,
         name: "variants-cost",
         alt: "What the variance costs at each t from 2 to 100, in bits per dimension on a logarithmic axis, for the S-curve. \
-              With beta tilde it is dearest at t = 2 and falls by five orders of magnitude. With beta it is highest \
-              between t = 2 and t = 10, always below the other, and falls likewise.",
+              With beta tilde it is nearly 1 bit at t = 2, falls at first steeply and then slowly, and is 0.000001 near t = 65. \
+              With beta it is highest near t = 4, at 0.004, and falls much faster.",
     }
     .curves(
         &Axes { x: "t", y: "cost, bits per dimension", log_y: true },
@@ -631,7 +633,7 @@ fn figure_cost(folder: &Path, sound: &Schedule, floors: &[f64]) -> Outcome<PathB
 fn figure_bits(folder: &Path, sound: &Schedule, floors: &[f64]) -> Outcome<PathBuf> {
     let entropy = bits_per_dim(SCurve::sound().data().s_curve_entropy(), 2)?;
     let mut curves = [vec![], vec![], vec![], vec![]];
-    for steps in (4..=100).step_by(2) {
+    for steps in [4, 5, 10, 20, 25, 50, 100] {
         let (few, floors) = respaced(sound, floors, steps)?;
         let rules = variances(&few, &floors)?;
         for (curve, variances) in curves.iter_mut().zip([&rules.beta, &rules.beta_tilde, &rules.best]) {
@@ -643,9 +645,9 @@ fn figure_bits(folder: &Path, sound: &Schedule, floors: &[f64]) -> Outcome<PathB
     Figure {
         folder,
         name: "variants-bits",
-        alt: "The bound for the S-curve with a perfect mean, in bits per dimension over the number of steps, 4 to 100. All \
-              three curves fall towards the entropy. The best variance is lowest throughout, beta a little above it, \
-              and beta tilde far above for few steps.",
+        alt: "The bound for the S-curve with a perfect mean, in bits per dimension over the number of steps, 4 to 100. With \
+              the best variance it falls from 2.0 towards the entropy, 1.0. Beta lies a little above it throughout. Beta tilde \
+              lies far above, between 2.2 and 2.7, and does not come closer with more steps.",
     }
     .curves(
         &Axes { x: "number of steps", y: "bound, bits per dimension", log_y: false },
@@ -675,9 +677,9 @@ fn figure_weights(folder: &Path, ddpm: &Schedule) -> Outcome<PathBuf> {
         folder,
         name: "variants-weights",
         alt: "The weight of five losses relative to the bound, over the logarithm of the signal-to-noise ratio from minus 8 \
-              to 8, all 1 at 0. The bound is 1 throughout. Flow matching falls on a straight line from about 50 to about \
-              0.02. The loss in v falls with little noise and stays high with much. The simple loss and min-SNR have their \
-              maximum in between and fall to both sides, min-SNR much more steeply where there is little noise.",
+              to 8, all 1 at 0. The bound is 1 throughout. Flow matching falls on a straight line from about 50, where \
+              there is much noise, to about 0.02. The loss in v rises more steeply on the side of noise. The simple loss and \
+              min-SNR fall to both sides, min-SNR much more steeply where there is little noise.",
     }
     .curves(
         &Axes { x: "ln SNR (data on the right, noise on the left)", y: "weight relative to the bound", log_y: true },
@@ -753,8 +755,8 @@ fn figure_steps(folder: &Path, runs: &Runs) -> Outcome<PathBuf> {
         folder,
         name: "variants-steps",
         alt: "How far samples of the S-curve end from where the exact path leads, over the number of steps, 1 to 50, on a \
-              logarithmic axis. Even s, even t and even angles begin together near 1.4 at one step and fall; their order is \
-              told in the text.",
+              logarithmic axis. All begin near 1.4 at one step and fall. Even t is above the others throughout; even angles \
+              are a little below even s.",
     }
     .curves(
         &Axes { x: "number of steps", y: "distance from the end of the exact path", log_y: true },

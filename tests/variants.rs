@@ -1121,13 +1121,11 @@ mod straight_path {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        twin::agrees(
-            check!(Torch),
-            |[x0, eps], step| variants::straight_path(x0, variants::flow_time(step), eps),
-            |[x0, eps], steps| {
-                Ok(x0.lerp_tensor(eps, &twin_time(steps).to_kind(x0.kind()).to_device(x0.device()).unsqueeze(1)))
-            },
-        );
+        check!(Torch).bound(1e-13, TWIN).property((readable(), arrays()), |(step, [x0, eps])| {
+            let got = right(&x0, variants::flow_time(step), &eps);
+            let want = row(&x0).lerp_tensor(&row(&eps), &twin_time(&one_of(step)));
+            distance(&got, &Array1::from(twin::numbers(&want)), largest(&[&x0, &eps]))
+        });
     }
 
     #[test]
@@ -1448,10 +1446,6 @@ mod velocity_from_eps {
         rejects("the time turned round", |xs, s, eps| right(xs, 1.0 - s, eps));
     }
 
-    fn readable() -> impl Strategy<Value = Step> {
-        step(50).prop_filter("some data must be left", |step| step.alpha_bar > 1e-6)
-    }
-
     fn right(xs: &Array1<f64>, s: f64, eps: &Array1<f64>) -> Array1<f64> {
         variants::velocity_from_eps(xs, s.min(0.999_999), eps).unwrap()
     }
@@ -1472,7 +1466,7 @@ mod velocity_from_eps {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-13, REASON).property((readable(), arrays()), |(step, [xt, eps])| {
+        check!(Torch).bound(1e-12, TWIN).property((readable(), arrays()), |(step, [xt, eps])| {
             let steps = one_of(step);
             let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
             let [x, noise] = [&xt, &eps].map(row);
@@ -1490,6 +1484,15 @@ mod velocity_from_eps {
         shape_mismatch(variants::velocity_from_eps(&array![1.0], 0.5, &array![1.0, 2.0]));
     }
 }
+
+/// A step at which some of the data is left.
+fn readable() -> impl Strategy<Value = Step> {
+    step(50).prop_filter("some data must be left", |step| step.alpha_bar > 0.01)
+}
+
+/// Why a twin that is given 1 − ᾱ alone may differ.
+#[cfg(feature = "torch")]
+const TWIN: &str = "ᾱ is had from 1 − ᾱ, off by 1e-16 of 0.01; in units of the largest number";
 
 /// A row as a batch of one.
 #[cfg(feature = "torch")]
@@ -1550,13 +1553,15 @@ mod eps_from_velocity {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let cases = (step(50).prop_filter("some data must be left", |step| step.alpha_bar > 1e-6), arrays());
-        check!(Torch).bound(1e-12, "as above, divided by √(1 − ᾱ) ≥ 1e-3").property(cases, |(step, [xs, u])| {
-            let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
-            let x0 = row(&xs) - row(&u) * s;
-            let eps = diffusion::eps_from_x0(&x0, &(row(&xs) * k), &one_of(step)).unwrap();
-            distance(&right(&xs, s, &u), &Array1::from(twin::numbers(&eps)), largest(&[&xs, &u]))
-        });
+        check!(Torch).bound(1e-12, "as above, divided by √(1 − ᾱ) ≥ 1e-3").property(
+            (readable(), arrays()),
+            |(step, [xs, u])| {
+                let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
+                let x0 = row(&xs) - row(&u) * s;
+                let eps = diffusion::eps_from_x0(&x0, &(row(&xs) * k), &one_of(step)).unwrap();
+                distance(&right(&xs, s, &u), &Array1::from(twin::numbers(&eps)), largest(&[&xs, &u]))
+            },
+        );
     }
 
     #[test]
@@ -1634,7 +1639,7 @@ mod velocity_from_v {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-14, REASON).property((step(50), arrays()), |(step, [xt, v])| {
+        check!(Torch).bound(1e-13, TWIN).property((readable(), arrays()), |(step, [xt, v])| {
             let steps = one_of(step);
             let [x, velocity] = [&xt, &v].map(row);
             let eps = diffusion::eps_from_v(&x, &steps, &velocity).unwrap();
@@ -1703,8 +1708,7 @@ mod flow_eps_weight {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let cases = step(50).prop_filter("some data must be left", |step| step.alpha_bar > 1e-6);
-        check!(Torch).bound(1e-11, "1 − s loses 1e-16 of 1e-3, squared").property(cases, |step| {
+        check!(Torch).bound(1e-12, TWIN).property(readable(), |step| {
             let root = (one_of(step).log_snr() * -0.5).exp();
             let want = twin::numbers(&(root + 1.0).square())[0];
             distance_of_numbers(right(variants::flow_time(step)), want, 1e-300)
