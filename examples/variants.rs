@@ -133,7 +133,6 @@ struct Variances {
     best: Vec<f64>,
 }
 
-// ANCHOR: variances
 fn variances(schedule: &Schedule, floors: &[f64]) -> Result<Variances> {
     let steps = schedule.steps();
     let beta_tilde = |step: &Step| posterior_log_variance(schedule, step.t, AT_ONE).map(f64::exp);
@@ -144,7 +143,6 @@ fn variances(schedule: &Schedule, floors: &[f64]) -> Result<Variances> {
         best: steps.iter().zip(floors).map(best).collect::<Result<_>>()?,
     })
 }
-// ANCHOR_END: variances
 
 /// The bound in bits per dimension, by the rule for the variance and the number of steps.
 fn bits(schedule: &Schedule, floors: &[f64]) -> Result<Value> {
