@@ -31,7 +31,7 @@ pub const SOUND_BETA_T: f64 = 0.2;
 /// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
 pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;
 
-/// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.2.
+/// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.
 pub const MIN_SNR_GAMMA: f64 = 5.0;
 /// The share λ of the bound in the hybrid loss. Source: Nichol, Dhariwal 2021, section 3.1.
 pub const HYBRID_LAMBDA: f64 = 1e-3;
