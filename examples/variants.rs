@@ -620,7 +620,7 @@ fn figure_cost(folder: &Path, sound: &Schedule, floors: &[f64]) -> Outcome<PathB
         name: "variants-cost",
         alt: "What the variance costs at each t from 2 to 100, in bits per dimension on a logarithmic axis, for the S-curve. \
               With beta tilde it is nearly 1 bit at t = 2, falls at first steeply and then slowly, and is 0.000001 near t = 65. \
-              With beta it is highest near t = 4, at 0.004, and falls much faster.",
+              With beta it is highest near t = 3, at 0.008, and falls much faster.",
     }
     .curves(
         &Axes { x: "t", y: "cost, bits per dimension", log_y: true },
@@ -667,10 +667,10 @@ fn figure_weights(folder: &Path, ddpm: &Schedule) -> Outcome<PathBuf> {
     let relative = |weight: &dyn Fn(Step) -> Result<f64>, prediction| -> Result<Vec<(f64, f64)>> {
         let all =
             steps.iter().map(|&step| relative_weight(step, weight(step)?, prediction)).collect::<Result<Vec<_>>>()?;
-        Ok(steps.iter().zip(&all).step_by(4).map(|(step, weight)| (step.log_snr(), weight / all[middle])).collect())
+        Ok(steps.iter().zip(&all).step_by(10).map(|(step, weight)| (step.log_snr(), weight / all[middle])).collect())
     };
     let min_snr = |step: Step| min_snr_weight(step, paper::MIN_SNR_GAMMA, Prediction::Eps);
-    let flow = steps.iter().step_by(4).map(|&step| Ok((step.log_snr(), flow_elbo_weight(flow_time(step))?)));
+    let flow = steps.iter().step_by(10).map(|&step| Ok((step.log_snr(), flow_elbo_weight(flow_time(step))?)));
     Figure {
         folder,
         name: "variants-weights",
@@ -682,7 +682,7 @@ fn figure_weights(folder: &Path, ddpm: &Schedule) -> Outcome<PathBuf> {
     .curves(
         &Axes { x: "ln SNR (data on the right, noise on the left)", y: "weight relative to the bound", log_y: true },
         &[
-            Curve { dashed: true, ..curve("bound", INK, steps.iter().step_by(4).map(|step| (step.log_snr(), 1.0)).collect()) },
+            Curve { dashed: true, ..curve("bound", INK, steps.iter().step_by(10).map(|step| (step.log_snr(), 1.0)).collect()) },
             curve("L_simple", BLUE, relative(&|_| Ok(1.0), Prediction::Eps)?),
             curve("v", GREEN, relative(&|_| Ok(1.0), Prediction::V)?),
             curve("min-SNR", ORANGE, relative(&min_snr, Prediction::Eps)?),
@@ -697,7 +697,7 @@ fn figure_times(folder: &Path, sound: &Schedule, ddpm: &Schedule) -> Outcome<Pat
     let times = |schedule: &Schedule| -> Vec<(f64, f64)> {
         let count = schedule.timesteps() as f64;
         let all = schedule.steps().iter().map(|&step| (step.t as f64 / count, flow_time(step)));
-        all.step_by((count / 100.0) as usize).collect()
+        all.step_by((count / 50.0) as usize).collect()
     };
     Figure {
         folder,
