@@ -494,13 +494,16 @@ fn ddim_is_euler(sound: &Schedule, noise: &Array2<f64>) -> Result<Value> {
     Ok(json!({ "turns": apart(&by_turns), "euler": apart(&by_euler) }))
 }
 
+/// A velocity, right or wrong, at x_s and its step.
+type Velocity<'a> = &'a dyn Fn(&ArrayRef2<f64>, Step) -> Result<Array2<f64>>;
+
 /// What mistakes of flow matching make of the S-curve, in 50 steps: energy distances.
 fn mistakes(sound: &Schedule, floors: &[f64], rng: &mut ChaCha8Rng) -> Result<Value> {
     let curve = SCurve::sound();
     let points = curve.points(1000, rng);
     let noise = Array2::random_using(points.raw_dim(), StandardNormal, rng);
     let schedule = straight_schedule(50)?;
-    let walk = |velocity: &dyn Fn(&ArrayRef2<f64>, Step) -> Result<Array2<f64>>| -> Result<f64> {
+    let walk = |velocity: Velocity| -> Result<f64> {
         let mut x = noise.clone();
         for &step in schedule.steps().iter().rev() {
             let s_next = (step.t - 1) as f64 / 50.0;
