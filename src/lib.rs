@@ -15,6 +15,7 @@
 //! | 8 | [`sampler`] | how noise becomes data |
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
 //! | 13 | [`evaluation`] | how good the samples are |
+//! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
@@ -35,6 +36,7 @@ pub mod sampler;
 pub mod schedule;
 #[cfg(feature = "torch")]
 pub mod torch;
+pub mod variants;
 
 pub use error::{Error, Result};
 pub use schedule::{Schedule, Step};

@@ -33,6 +33,8 @@ pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;
 
 /// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.
 pub const MIN_SNR_GAMMA: f64 = 5.0;
+/// The share λ of the bound in the hybrid loss. Source: Nichol, Dhariwal 2021, section 3.1.
+pub const HYBRID_LAMBDA: f64 = 1e-3;
 /// The standard deviation of the noise on each coordinate of the S-curve, in the classic notebook and in `sound`.
 pub const S_CURVE_NOISE: f64 = 0.1;
 /// What the classic S-curve notebook divides both coordinates by.
