@@ -966,7 +966,7 @@ mod reverse_mean_and_covariance {
     /// The mass, mean and covariance of q(x_t | x_{t−1}) q(x_{t−1}) / q(x_t), integrated over the plane.
     #[test]
     fn quadrature() {
-        check!(Quadrature).bound(1e-11, "a few ten thousand terms, and 9 standard deviations").cases(
+        check!(Quadrature).bound(1e-12, "a few ten thousand terms, and 9 standard deviations").cases(
             [(0.1, 0.5, [0.3, -0.5]), (0.1, 0.02, [0.3, -0.5]), (0.02, 0.1, [-0.6, 0.4]), (0.7, 0.9, [1.0, 1.0])],
             |(noise_before, beta, [x, z])| {
                 let back = Back::new(SCurve::sound(), noise_before, beta, [x, z]);
