@@ -395,7 +395,7 @@ struct Landscape {
 
 fn landscape(beta: f64) -> Result<Landscape> {
     let back = StepBack::new(beta)?;
-    let (half, reach) = (40, 3.2);
+    let (half, reach) = (30, 3.2);
     let (grid, cell) = back.grid(half, reach);
     let side = 2 * half + 1;
     let density = back.log_density(&grid)?.exp();
