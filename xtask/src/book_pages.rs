@@ -1,5 +1,6 @@
 //! The pages of the book in a browser: how they look, and whether a hand on the keyboard can use them.
 
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,14 @@ pub struct Findings {
 /// Opens each page at 360 and at 1280 pixels.
 pub fn look_through(browser: &mut Browser, book: &Path, pages: &[String], axe: Option<&str>) -> Result<Findings> {
     let mut findings = Findings::default();
+    let bar = std::io::stdout().is_terminal();
     for width in [360, 1280] {
         browser.resize(width)?;
-        for page in pages {
+        for (i, page) in pages.iter().enumerate() {
+            if bar {
+                print!("\r{width} pixels: page {} of {} \r", i + 1, pages.len());
+                std::io::stdout().flush()?;
+            }
             let before = findings.problems.len();
             browser.open(&book.join(page))?;
             browser.evaluate(CHECKS).map(drop).with_context(|| page.clone())?;
