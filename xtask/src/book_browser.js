@@ -51,8 +51,8 @@ globalThis.checks = (() => {
     return problems;
   };
 
-  // The names of the figures that move.
-  const plays = () => figures().map((figure) => figure.id);
+  // The names of the figures that move. All of them are on the page for printing too, where nothing is to be moved.
+  const plays = () => (ARTICLE ? figures().map((figure) => figure.id) : []);
 
   // Puts the focus just before a figure, so that Tab leads into it.
   const before = (i) => {
@@ -95,7 +95,7 @@ globalThis.checks = (() => {
   // Puts the focus on the first fold of the page; says whether it is open.
   const fold = () => {
     const summary = document.querySelector("main summary");
-    if (!summary) return null;
+    if (!summary || !ARTICLE) return null;
     summary.focus();
     return summary.parentElement.open;
   };
