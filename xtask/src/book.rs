@@ -167,7 +167,8 @@ fn browse(project: &Project) -> Result<()> {
     let mut pages: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(&book)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".html") && !["toc.html", "404.html"].contains(&name.as_str()) {
+        // The page of the whole book is for paper. It is laid out for minutes, and all that is on it is on the others.
+        if name.ends_with(".html") && !["toc.html", "404.html", "print.html"].contains(&name.as_str()) {
             pages.push(name);
         }
     }
@@ -185,7 +186,7 @@ fn browse(project: &Project) -> Result<()> {
         bail!("in the browser:\n{}", found.problems.join("\n"));
     }
     println!(
-        "browser: {} pages at 360 and at 1280 pixels, {} figures moved with {} key presses; {}",
+        "browser: {} pages (not print.html) at 360 and at 1280 pixels, {} figures moved with {} key presses; {}",
         pages.len(),
         found.figures,
         found.keys,
