@@ -8,8 +8,9 @@ use std::error::Error;
 use std::f64::consts::LN_2;
 use std::path::{Path, PathBuf};
 
+use literate_diffusion::data::{Pictures, Split, digits, from_byte, to_byte};
 use literate_diffusion::forward::{marginal_moments, q_sample};
-use literate_diffusion::objective::Variance;
+use literate_diffusion::objective::{Variance, eps_from_x0};
 use literate_diffusion::posterior::{posterior_mean, posterior_variance};
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::sampler::{LastStep, ancestral, ddim};
@@ -21,13 +22,15 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use support::play::{Control, Panel, Play, bell, cloud, frame, line};
+use support::play::{Control, Panel, Play, bell, cloud, frame, line, picture};
 
 const SEED: u64 = 0;
 /// Points of the S-curve in a cloud.
 const POINTS: usize = 200;
 /// Points of the S-curve whose way is shown.
 const PATHS: usize = 12;
+/// Which of the digits that are not for training is diffused.
+const FRESH_DIGIT: usize = 4;
 /// Points of a curve.
 const GRID: usize = 31;
 
@@ -36,7 +39,13 @@ type Outcome = std::result::Result<PathBuf, Box<dyn Error>>;
 fn main() -> std::result::Result<(), Box<dyn Error>> {
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
-    for path in [schedules(&folder)?, both_ways(&folder, &sound)?, product(&folder)?, samplers(&folder, &sound)?] {
+    for path in [
+        schedules(&folder)?,
+        both_ways(&folder, &sound)?,
+        digit(&folder, &sound)?,
+        product(&folder)?,
+        samplers(&folder, &sound)?,
+    ] {
         println!("{}", path.display());
     }
     Ok(())
@@ -48,7 +57,7 @@ fn slider(label: &'static str, values: impl IntoIterator<Item = impl ToString>, 
 }
 
 fn plane(title: &'static str) -> Panel {
-    Panel { title, x: ("", [-3.5, 3.5]), y: ("", [-3.5, 3.5]), square: true }
+    Panel { title, x: ("", [-3.5, 3.5]), y: ("", [-3.5, 3.5]), square: true, ticks: true }
 }
 
 /// Chapter 3: β_t, ᾱ_t and ln SNR for a kind of schedule, its length and its ends.
@@ -63,9 +72,9 @@ fn schedules(folder: &Path) -> Outcome {
         alt: "Three curves over t/T: the logarithm of β, the share ᾱ of the data that is left, and the logarithm of the \
               signal-to-noise ratio. They change with the kind of schedule, with T and with the ends of β.",
         panels: vec![
-            Panel { title: "log₁₀ β", x: over_time, y: ("", [-6.0, 0.0]), square: false },
-            Panel { title: "ᾱ", x: over_time, y: ("", [0.0, 1.0]), square: false },
-            Panel { title: "ln SNR", x: over_time, y: ("", [-12.0, 12.0]), square: false },
+            Panel { title: "log₁₀ β", x: over_time, y: ("", [-6.0, 0.0]), square: false, ticks: true },
+            Panel { title: "ᾱ", x: over_time, y: ("", [0.0, 1.0]), square: false, ticks: true },
+            Panel { title: "ln SNR", x: over_time, y: ("", [-12.0, 12.0]), square: false, ticks: true },
         ],
         controls: vec![
             slider("kind", ["linear", "sigmoid", "cosine"], 0),
@@ -145,6 +154,97 @@ fn both_ways(folder: &Path, schedule: &Schedule) -> Outcome {
     })
 }
 
+/// Chapter 4: a digit diffused; the way back from noise, led by the best denoiser for the digits at hand; and its guess.
+fn digit(folder: &Path, schedule: &Schedule) -> Outcome {
+    let (known, fresh) = (digits::load(Split::Train)?, digits::load(Split::Test)?);
+    let numbers = |pictures: &Pictures| {
+        let pixels = pictures.pixels.iter().map(|&byte| f64::from(from_byte(byte)));
+        Array2::from_shape_vec((pictures.count(), pictures.size()), pixels.collect())
+    };
+    let (known, fresh) = (numbers(&known)?, numbers(&fresh)?);
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let x0 = fresh.select(Axis(0), &[FRESH_DIGIT]);
+    let eps = Array2::random_using(x0.dim(), StandardNormal, &mut rng);
+    let noise = Array2::random_using(x0.dim(), StandardNormal, &mut rng);
+
+    let mut back = Vec::new();
+    let best = |xt: &ArrayRef2<f64>, step: Step| {
+        let (guess, possible) = best_guess(&known, xt, step);
+        let eps = eps_from_x0(&guess, xt, step)?;
+        back.push((xt.to_owned(), guess, possible));
+        Ok(eps)
+    };
+    let times: Vec<usize> = (1..=schedule.timesteps()).collect();
+    let end = ddim(&noise, schedule, &times, 0.0, best, &mut rng)?;
+    let (copied, pixels_off) = nearest(&known, &end);
+    back.push((end.clone(), end, 1.0));
+    back.reverse(); // now back[t] has x_t and what is guessed from it
+
+    let shown = [0, 5, 10, 20, 30, 40, 45, 50, 55, 60, 65, 70, 80, 90, 100];
+    let mut control = slider("t", shown, 5);
+    control.runs = true;
+    let side = (x0.len() as f64).sqrt();
+    let panel = |title| Panel { title, x: ("", [0.0, side]), y: ("", [0.0, side]), square: true, ticks: false };
+    let play = Play {
+        folder,
+        name: "play-digit",
+        alt: "Three small pictures at the same t. On the left a written digit drowns in noise as t grows. In the middle noise \
+              becomes a digit as t falls. On the right is what the denoiser takes that digit for: at first a grey blur, the \
+              mean of all digits, and soon one of the digits that it knows.",
+        panels: vec![panel("a digit, diffused"), panel("noise, denoised"), panel("guessed from the noise")],
+        controls: vec![control],
+        fixed: vec![],
+    };
+    play.write(|places| {
+        let t = shown[places[0]];
+        let (from_noise, guess, possible) = &back[t];
+        let (xt, says) = match t {
+            0 => {
+                let says = format!(
+                    "t = 0: what was made of noise differs from training digit {} of {} in {pixels_off} of {} pixels.",
+                    copied + 1,
+                    known.nrows(),
+                    x0.len()
+                );
+                (x0.clone(), says)
+            }
+            t => {
+                let step = schedule.step(t)?;
+                let (signal, noise) = (step.alpha_bar.sqrt(), step.one_minus_alpha_bar.sqrt());
+                let says = format!(
+                    "t = {t}: {signal:.2} of the digit and {noise:.2} of noise. In the middle, x_t leaves about {possible:.0} of the \
+                     {} training digits possible.",
+                    known.nrows()
+                );
+                (q_sample(&x0, step, &eps)?, says)
+            }
+        };
+        let pictures = [&xt, from_noise, guess];
+        Ok(frame(says, pictures.into_iter().enumerate().map(|(panel, x)| picture(panel, x.iter().copied()))))
+    })
+}
+
+/// E[x_0 | x_t] if the data is a list of pictures and nothing else, and how many of them x_t leaves possible: e to the
+/// entropy of their weights.
+fn best_guess(known: &Array2<f64>, xt: &ArrayRef2<f64>, step: Step) -> (Array2<f64>, f64) {
+    let to_picture = known * step.alpha_bar.sqrt() - xt;
+    let log_weights = to_picture.map_axis(Axis(1), |d| -0.5 * d.dot(&d) / step.one_minus_alpha_bar);
+    let largest = log_weights.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+    let weights = (log_weights - largest).exp();
+    let weights = &weights / weights.sum();
+    let entropy = -weights.iter().filter(|&&w| w > 0.0).map(|w| w * w.ln()).sum::<f64>();
+    (weights.dot(known).insert_axis(Axis(0)), entropy.exp())
+}
+
+/// The picture nearest to `x`, and how many of its pixels have another of 256 levels.
+fn nearest(known: &Array2<f64>, x: &Array2<f64>) -> (usize, usize) {
+    let distances = (known - x).map_axis(Axis(1), |d| d.dot(&d));
+    let (nearest, _) = distances.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap_or((0, &0.0));
+    let byte = |x: &f64| to_byte(*x as f32);
+    let differs = known.row(nearest).iter().zip(x).filter(|(a, b)| byte(a) != byte(b)).count();
+    (nearest, differs)
+}
+
 /// Chapter 5: the posterior as a product of two Gaussians in x_{t−1}.
 fn product(folder: &Path) -> Outcome {
     let schedule = Schedule::linear(10, 0.05, 0.5)?;
@@ -161,7 +261,9 @@ fn product(folder: &Path) -> Outcome {
         name: "play-posterior",
         alt: "Three bells over x_{t−1}: what x_0 says of it, what x_t says of it, and their product, which is narrower \
               than both and lies between them.",
-        panels: vec![Panel { title: "", x: ("x_{t−1}", [-4.0, 4.0]), y: ("", [0.0, 1.2]), square: false }],
+        panels: vec![Panel {
+            title: "", x: ("x_{t−1}", [-4.0, 4.0]), y: ("", [0.0, 1.2]), square: false, ticks: true
+        }],
         controls: vec![slider("t", times, 2), dragged("x_0", &x0s, 2), dragged("x_t", &xts, 10)],
         fixed: vec![],
     };

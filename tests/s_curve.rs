@@ -4,9 +4,9 @@ mod support;
 
 use std::f64::consts::PI;
 
-use literate_diffusion::s_curve::{self, Marginal, SCurve};
+use literate_diffusion::s_curve::{self, Marginal, ReverseMoments, SCurve};
 use literate_diffusion::{Error, Schedule, Step, forward, paper};
-use ndarray::{Array1, Array2, Axis, array};
+use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -961,6 +961,111 @@ mod reverse_mean_and_covariance {
                 1.0,
             ))
         });
+    }
+
+    /// The mass, mean and covariance of q(x_t | x_{t−1}) q(x_{t−1}) / q(x_t), integrated over the plane.
+    #[test]
+    fn quadrature() {
+        check!(Quadrature).bound(1e-12, "a few ten thousand terms, and 9 standard deviations").cases(
+            [(0.1, 0.5, [0.3, -0.5]), (0.1, 0.02, [0.3, -0.5]), (0.02, 0.1, [-0.6, 0.4]), (0.7, 0.9, [1.0, 1.0])],
+            |(noise_before, beta, [x, z])| {
+                let back = Back::new(SCurve::sound(), noise_before, beta, [x, z]);
+                let (mut mass, mut mean, mut second) = (0.0, Array1::zeros(2), Array2::zeros((2, 2)));
+                back.over_the_plane(9.0, 0.2, |point, log_q, area| {
+                    let q = log_q.exp() * area;
+                    let off = &point - &back.mean();
+                    mass += q;
+                    mean.scaled_add(q, &point);
+                    second += &Array2::from_shape_fn((2, 2), |(i, j)| q * off[i] * off[j]);
+                });
+                let covariance = back.covariance().to_owned();
+                distance_of_numbers(mass, 1.0, 1.0).max(distance(&mean, &back.mean(), 1.0)).max(distance(
+                    &second,
+                    &covariance,
+                    beta,
+                ))
+            },
+        );
+    }
+
+    /// As β shrinks, the distance from q(x_{t−1} | x_t) to the Gaussian with these moments becomes β³/12 times the sum of
+    /// the squares of all third derivatives of ln q(x_{t−1}) (chapter 5). Those are third cumulants of the place.
+    #[test]
+    fn small_steps() {
+        for (seen, beta) in [([0.3, -0.5], 1e-3), ([0.3, -0.5], 3e-4), ([0.6, -0.4], 1e-3), ([-0.4, 0.2], 1e-3)] {
+            let back = Back::new(SCurve::sound(), 0.1, beta, seen);
+            let covariance = back.covariance();
+            let determinant = covariance[[0, 0]] * covariance[[1, 1]] - covariance[[0, 1]].powi(2);
+            let precision =
+                array![[covariance[[1, 1]], -covariance[[0, 1]]], [-covariance[[1, 0]], covariance[[0, 0]]]]
+                    / determinant;
+            let mut kl = 0.0;
+            back.over_the_plane(8.0, 0.1, |point, log_q, area| {
+                let off = &point - &back.mean();
+                let log_p = -0.5 * off.dot(&precision.dot(&off)) - (2.0 * PI * determinant.sqrt()).ln();
+                // q ln(q/p) − q + p, which has the same integral and no rounding to speak of
+                let log_ratio = log_q - log_p;
+                kl += area * log_p.exp() * (log_ratio * log_ratio.exp() - log_ratio.exp_m1());
+            });
+            let before = Case { curve: back.curve, step: back.before, xt: seen };
+            let place = before.both_given_xt(|u| before.place(u));
+            let factor = [0, 1].map(|i| before.step.alpha_bar.sqrt() / before.variance()[i]);
+            let mut squares = 0.0;
+            for (i, j, k) in (0..8).map(|bits| (bits & 1, (bits >> 1) & 1, bits >> 2)) {
+                let off = |u: f64, i: usize| factor[i] * (before.place(u)[i] - place[i]);
+                squares += before.given_xt(|u| off(u, i) * off(u, j) * off(u, k)).powi(2);
+            }
+            let leading = beta.powi(3) * squares / 12.0;
+            assert!((kl / leading - 1.0).abs() < 60.0 * beta, "{kl:e} for {leading:e} at {seen:?} with beta = {beta}");
+        }
+    }
+
+    /// One step back from x_t = √α_t · seen.
+    struct Back {
+        curve: SCurve,
+        before: Step,
+        step: Step,
+        xt: Array2<f64>,
+        moments: ReverseMoments,
+    }
+
+    impl Back {
+        fn new(curve: SCurve, noise_before: f64, beta: f64, seen: [f64; 2]) -> Self {
+            let schedule = Schedule::from_betas(&[noise_before, beta]).unwrap();
+            let (before, step) = (schedule.step(1).unwrap(), schedule.last());
+            let xt = array![seen] * step.alpha.sqrt();
+            let moments = curve.reverse_mean_and_covariance(&xt, step).unwrap();
+            Self { curve, before, step, xt, moments }
+        }
+
+        fn mean(&self) -> Array1<f64> {
+            self.moments.mean.row(0).to_owned()
+        }
+
+        fn covariance(&self) -> ArrayView2<'_, f64> {
+            self.moments.covariance.index_axis(Axis(0), 0)
+        }
+
+        /// Calls `f` with each point of a grid, ln q(x_{t−1} | x_t) by Bayes, and the area of a cell. The grid reaches `reach`
+        /// standard deviations far, and its spacing is a `share` of the shortest length.
+        fn over_the_plane(&self, reach: f64, share: f64, mut f: impl FnMut(Array1<f64>, f64, f64)) {
+            let covariance = self.covariance();
+            let end = reach * covariance[[0, 0]].max(covariance[[1, 1]]).sqrt();
+            let [v_x, v_z] = Case { curve: self.curve, step: self.before, xt: [0.0; 2] }.variance();
+            let spacing = share * v_x.min(v_z).min(self.step.beta / self.step.alpha).sqrt();
+            let half = (end / spacing).ceil() as i32;
+            let log_qt = self.curve.marginal(self.step).log_q(&self.xt).unwrap()[0];
+            let before = self.curve.marginal(self.before);
+            for row in -half..=half {
+                for column in -half..=half {
+                    let point = self.mean() + array![f64::from(column), f64::from(row)] * spacing;
+                    let off = &self.xt.row(0) - &(&point * self.step.alpha.sqrt());
+                    let forward = -0.5 * off.dot(&off) / self.step.beta - (2.0 * PI * self.step.beta).ln();
+                    let log_q = forward + before.log_q(&point.to_shape((1, 2)).unwrap()).unwrap()[0] - log_qt;
+                    f(point, log_q, spacing * spacing);
+                }
+            }
+        }
     }
 
     #[test]

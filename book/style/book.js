@@ -14,10 +14,11 @@
   addEventListener("DOMContentLoaded", () => location.hash && unfold());
 
   addEventListener("DOMContentLoaded", () => {
-    // What scrolls can be reached by the keyboard.
-    for (const region of document.querySelectorAll("pre > code, .steps > *, .katex-display")) {
-      if (region.scrollWidth > region.clientWidth) region.tabIndex = 0;
-    }
+    // What scrolls can be reached by the keyboard. All is measured before anything is changed: else the page is laid out
+    // again for each region, which takes minutes on the page of the whole book.
+    const regions = [...document.querySelectorAll("pre > code, .steps > *, .katex-display")];
+    const scrolling = regions.filter((region) => region.scrollWidth > region.clientWidth);
+    for (const region of scrolling) region.tabIndex = 0;
     // The button for the sidebar is a label: say that it is a button, and let keys press it.
     const toggle = document.getElementById("mdbook-sidebar-toggle");
     if (toggle) {

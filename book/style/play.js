@@ -46,7 +46,7 @@
     const y = (value) => bottom - ((value - panel.y.from) / (panel.y.to - panel.y.from)) * (bottom - TOP);
     const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": alt });
     picture.append(svg("rect", { class: "frame", x: LEFT, y: TOP, width: right - LEFT, height: bottom - TOP }));
-    const ticks = ({ from, to }) => [from, (from + to) / 2, to];
+    const ticks = ({ from, to }) => (panel.ticks ? [from, (from + to) / 2, to] : []);
     for (const tick of ticks(panel.x)) {
       picture.append(svg("text", { class: "tick", x: x(tick), y: bottom + 13, "text-anchor": "middle" }, written(tick)));
     }
@@ -68,9 +68,28 @@
 
   const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
 
-  // A cloud, a line, or a bell: the shape of all bells, moved and stretched.
+  // A grid of squares, a hexadecimal digit each; those of one level are one path.
+  const drawPicture = (letters, panel) => {
+    const side = Math.sqrt(letters.length);
+    const [width, height] = [panel.x(1) - panel.x(0), panel.y(0) - panel.y(1)];
+    const group = svg("g", { class: "picture" });
+    for (let level = 1; level < 16; level++) {
+      const letter = level.toString(16);
+      const square = (other, i) => {
+        if (other !== letter) return "";
+        const [row, column] = [Math.floor(i / side), i % side];
+        return `M${panel.x(column).toFixed(2)} ${panel.y(side - row).toFixed(2)}h${width.toFixed(2)}v${height.toFixed(2)}h${(-width).toFixed(2)}z`;
+      };
+      const d = [...letters].map(square).join("");
+      if (d) group.append(svg("path", { d, "fill-opacity": (level / 15).toFixed(2) }));
+    }
+    return group;
+  };
+
+  // A picture, a cloud, a line, or a bell: the shape of all bells, moved and stretched.
   const draw = (mark, panel, shape) => {
     const place = ([x, y]) => `${panel.x(x).toFixed(1)} ${panel.y(y).toFixed(1)}`;
+    if (mark.picture) return drawPicture(mark.picture, panel);
     if (mark.cloud) {
       const d = pairs(mark.cloud).map((point) => `M${place(point)}h0`).join("");
       return svg("path", { d, class: `cloud ${mark.colour}` });

@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod contour;
 pub mod data;
 pub mod files;
 pub mod play;

@@ -29,6 +29,8 @@ pub struct Panel {
     pub y: (&'static str, [f64; 2]),
     /// Whether one unit is as long upwards as it is sideways.
     pub square: bool,
+    /// Whether numbers stand along the axes.
+    pub ticks: bool,
 }
 
 /// A slider.
@@ -68,7 +70,8 @@ impl Play<'_> {
         let bell = (-20..=20).map(shape).collect::<Result<Vec<_>>>()?;
         let panel = |panel: &Panel| {
             let axis = |(label, [from, to]): (&str, [f64; 2])| json!({ "label": label, "from": from, "to": to });
-            json!({ "title": panel.title, "x": axis(panel.x), "y": axis(panel.y), "square": panel.square })
+            let Panel { title, square, ticks, .. } = panel;
+            json!({ "title": title, "x": axis(panel.x), "y": axis(panel.y), "square": square, "ticks": ticks })
         };
         let control = |control: &Control| {
             let Control { label, values, start, handle, runs } = control;
@@ -109,6 +112,13 @@ pub fn line(panel: usize, colour: &str, label: &str, points: impl IntoIterator<I
 /// A Gaussian: its mean, its standard deviation and the height of its top.
 pub fn bell(panel: usize, colour: &str, label: &str, bell: [f64; 3]) -> Value {
     json!({ "panel": panel, "colour": colour, "label": label, "bell": bell.map(|x| rounded(x, 1000.0)) })
+}
+
+/// A square picture of numbers in [−1, 1], row by row: from paper (−1) to ink (1) in sixteen levels, a letter a pixel.
+pub fn picture(panel: usize, pixels: impl IntoIterator<Item = f64>) -> Value {
+    let level = |x: f64| ((x + 1.0) * 7.5).round().clamp(0.0, 15.0) as u32;
+    let letters: String = pixels.into_iter().filter_map(|x| char::from_digit(level(x), 16)).collect();
+    json!({ "panel": panel, "colour": "ink", "label": "", "picture": letters })
 }
 
 /// A number with few digits: what a page can show.

@@ -221,41 +221,51 @@ fn span(values: impl Iterator<Item = f64>) -> Range<f64> {
     if low < high { low..high } else { low - 0.5..low + 0.5 }
 }
 
-/// Takes the colour of the page for ink, adds the words for those who cannot see it, and writes dots as one path a cloud,
-/// a quarter of the size.
+/// Takes the colour of the page for ink, adds the words for those who cannot see it, and writes dots and dashes of one look
+/// as one path, a quarter of the size.
 fn themed(svg: &str, alt: &str) -> String {
     let mut out = String::with_capacity(svg.len());
-    let mut dots: Option<(String, String)> = None;
+    let mut pending: Option<(String, String)> = None;
     for line in svg.lines() {
-        let dot = attribute(line, "cx").zip(attribute(line, "cy")).zip(attribute(line, "fill"));
-        if let Some(((x, y), fill)) = dot.filter(|_| line.starts_with("<circle")) {
-            if dots.as_ref().is_some_and(|(colour, _)| colour != fill) {
-                flush(&mut out, &mut dots);
+        if let Some((look, path)) = stroke(line) {
+            match &mut pending {
+                Some((same, paths)) if *same == look => paths.push_str(&path),
+                _ => {
+                    flush(&mut out, &mut pending);
+                    pending = Some((look, path));
+                }
             }
-            let (_, path) = dots.get_or_insert_with(|| (fill.to_owned(), String::new()));
-            let _ = write!(path, "M{x} {y}h0");
             continue;
         }
-        flush(&mut out, &mut dots);
+        flush(&mut out, &mut pending);
         out.push_str(line);
         out.push('\n');
         if line.starts_with("<svg") {
             let _ = writeln!(out, "<title>{}</title>", escaped(alt));
         }
     }
-    flush(&mut out, &mut dots);
+    flush(&mut out, &mut pending);
     out.replace("<svg ", "<svg role=\"img\" color=\"#777777\" ")
         .replace("\"#000000\"", "\"currentColor\"")
         .replace("opacity=\"1\" fill=\"#010203\"", "opacity=\"0.25\" fill=\"currentColor\"")
         .replace("opacity=\"1\" stroke=\"#010203\"", "opacity=\"0.25\" stroke=\"currentColor\"")
 }
 
-fn flush(out: &mut String, dots: &mut Option<(String, String)>) {
-    if let Some((colour, path)) = dots.take() {
-        let _ = writeln!(
-            out,
-            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\" stroke-linecap=\"round\" stroke-opacity=\"0.75\"/>"
-        );
+/// The look and the path of a dot or of a line, if that is what a line of the SVG draws.
+fn stroke(line: &str) -> Option<(String, String)> {
+    if line.starts_with("<circle") {
+        let (x, y, colour) = (attribute(line, "cx")?, attribute(line, "cy")?, attribute(line, "fill")?);
+        let look = "stroke-width=\"2.4\" stroke-linecap=\"round\" stroke-opacity=\"0.75\"";
+        return Some((format!("fill=\"none\" stroke=\"{colour}\" {look}"), format!("M{x} {y}h0")));
+    }
+    let (look, points) = line.strip_prefix("<polyline ")?.split_once(" points=\"")?;
+    let points = points.split('"').next()?.trim_end();
+    Some((look.to_owned(), format!("M{}", points.replace(' ', "L").replace(',', " "))))
+}
+
+fn flush(out: &mut String, pending: &mut Option<(String, String)>) {
+    if let Some((look, path)) = pending.take() {
+        let _ = writeln!(out, "<path {look} d=\"{path}\"/>");
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use crate::book_pages;
+use crate::browser::{self, Browser};
 use crate::project::{self, Project};
 use crate::registry::{Registry, rust_files};
 use crate::setup::{self, Wheel};
-
-/// Browsers that can be run without a window, the first that is there.
-const BROWSER_PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// The wheel that carries axe.
 const AXE: Wheel = setup::wheel("axe-playwright-python", "0.1.8", "manylinux_2_17", AXE_BYTES, AXE_SHA256);
@@ -37,7 +36,7 @@ pub struct Args {
     /// Also test the press itself (what CI runs)
     #[arg(long)]
     check: bool,
-    /// Also open every page in a headless browser: no errors, nothing wider than a phone
+    /// Also open every page in a headless browser: nothing wider than a phone, all that moves moved by key presses
     #[arg(long)]
     browser: bool,
 }
@@ -154,76 +153,59 @@ fn open(page: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens every page in a headless browser, at 360 pixels and at 1280. Says so where there is no browser.
+/// Opens every page in a headless browser. Says so where there is none.
 fn browse(project: &Project) -> Result<()> {
-    let Some(browser) = BROWSER_PROGRAMS.into_iter().find(|program| project::exists(program, &["--version"])) else {
-        println!("browser: not run (none of {} is installed)", BROWSER_PROGRAMS.join(", "));
+    if cfg!(windows) {
+        println!("browser: not run (it is driven through a shell of Unix)");
+        return Ok(());
+    }
+    let Some(program) = Browser::installed() else {
+        println!("browser: not run (none of {} is installed)", browser::PROGRAMS.join(", "));
         return Ok(());
     };
     let book = project.target.join("book");
     let mut pages: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(&book)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".html") && !["toc.html", "404.html"].contains(&name.as_str()) {
+        // The page of the whole book is for paper. It is laid out for minutes, and all that is on it is on the others.
+        if name.ends_with(".html") && !["toc.html", "404.html", "print.html"].contains(&name.as_str()) {
             pages.push(name);
         }
     }
     pages.sort();
     let scratch = project.target.join("book-browser");
     std::fs::create_dir_all(&scratch)?;
-    let axe = match bring_axe(&scratch) {
-        Ok(()) => "no serious finding of axe in light and dark",
-        Err(why) => {
-            println!("axe: not run ({why:#})");
-            "axe not run"
-        }
-    };
-    let harness = scratch.join("harness.html");
-    let list = serde_json::to_string(&pages)?;
-    std::fs::write(&harness, include_str!("book_harness.html").replace("/*PAGES*/[]", &list))?;
-    let mut command = Command::new(browser);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]).args([
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--allow-file-access-from-files",
-        "--virtual-time-budget=600000",
-        "--timeout=600000",
-        "--enable-logging=stderr",
-        "--dump-dom",
-    ]);
-    command.arg(format!("--user-data-dir={}", scratch.join("profile").display()));
-    command.arg(format!("file://{}", harness.display()));
-    let output = command.output().with_context(|| format!("{browser} cannot be run"))?;
-    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    let report = dom.split_once("<pre id=\"report\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-    let report = report.map(|(report, _)| report.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"));
-    let report =
-        report.filter(|report| report.contains("done")).context("the browser did not get through the pages")?;
-    // What the pages wrote to the console: they have no reason to write anything.
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    let console = log.lines().filter_map(|line| line.split_once(":CONSOLE").map(|(_, message)| message));
-    let problems: Vec<&str> =
-        report.lines().filter(|line| !line.is_empty() && *line != "done").chain(console).collect();
-    if !problems.is_empty() {
-        bail!("in the browser:\n{}", problems.join("\n"));
+    let axe = bring_axe(&scratch);
+    if let Err(why) = &axe {
+        println!("axe: not run ({why:#})");
     }
-    println!("browser: {} pages, at 360 and at 1280 pixels, every slider moved; {axe}", pages.len());
+    let axe = axe.ok();
+    let mut browser = Browser::start(program, &scratch.join("profile"))?;
+    let found = book_pages::look_through(&mut browser, &book, &pages, axe.as_deref())?;
+    if !found.problems.is_empty() {
+        bail!("in the browser:\n{}", found.problems.join("\n"));
+    }
+    println!(
+        "browser: {} pages (not print.html) at 360 and at 1280 pixels, {} figures moved with {} key presses; {}",
+        pages.len(),
+        found.figures,
+        found.keys,
+        if axe.is_some() { "no serious finding of axe in light and dark" } else { "axe not run" }
+    );
     Ok(())
 }
 
-/// Puts the accessibility checker axe beside the harness; a wheel of Python's index carries it.
-fn bring_axe(scratch: &Path) -> Result<()> {
+/// The script of the accessibility checker axe; a wheel of Python's index carries it.
+fn bring_axe(scratch: &Path) -> Result<String> {
     let script = scratch.join("axe.min.js");
-    if script.exists() {
-        return Ok(());
+    if !script.exists() {
+        let wheel = setup::fetch(&AXE, scratch, setup::pip_download)?;
+        let mut archive = zip::ZipArchive::new(std::fs::File::open(&wheel)?)?;
+        let mut text = Vec::new();
+        archive.by_name("axe_playwright_python/axe.min.js")?.read_to_end(&mut text)?;
+        let part = scratch.join("axe.part");
+        std::fs::write(&part, text)?;
+        std::fs::rename(&part, &script)?;
     }
-    let wheel = setup::fetch(&AXE, scratch, setup::pip_download)?;
-    let mut archive = zip::ZipArchive::new(std::fs::File::open(&wheel)?)?;
-    let mut text = Vec::new();
-    archive.by_name("axe_playwright_python/axe.min.js")?.read_to_end(&mut text)?;
-    let part = scratch.join("axe.part");
-    std::fs::write(&part, text)?;
-    std::fs::rename(&part, &script)?;
-    Ok(())
+    std::fs::read_to_string(&script).with_context(|| format!("{} cannot be read", script.display()))
 }

@@ -2,6 +2,8 @@
 
 mod bench;
 mod book;
+mod book_pages;
+mod browser;
 mod columns;
 mod coursework;
 mod coverage;

@@ -33,13 +33,17 @@ fn answer(mut stream: TcpStream, folder: &Path) -> Result<()> {
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
-    stream.write_all(&body)?;
+    // Who asks with HEAD wants to know what there is, and not to have it.
+    if !request.starts_with("HEAD ") {
+        stream.write_all(&body)?;
+    }
     Ok(())
 }
 
 /// The file that a request asks for, within the folder.
 fn file(request: &str, folder: &Path) -> Option<PathBuf> {
-    let path = request.strip_prefix("GET /")?.split([' ', '?', '#']).next()?;
+    let path = request.strip_prefix("GET /").or_else(|| request.strip_prefix("HEAD /"))?;
+    let path = path.split([' ', '?', '#']).next()?;
     let path = if path.is_empty() { "index.html" } else { path };
     // An empty part would make it a path from the root of this machine.
     let plain = path.split('/').all(|part| !part.is_empty() && part != ".." && !part.contains(['\\', '%', ':']));
@@ -69,7 +73,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "x").unwrap();
         let asked = |request: &str| file(request, folder.path()).is_some();
-        assert!(asked("GET / HTTP/1.1\r\n") && asked("GET /index.html?x HTTP/1.1"));
+        assert!(asked("GET / HTTP/1.1\r\n") && asked("GET /index.html?x HTTP/1.1") && asked("HEAD / HTTP/1.1"));
         assert!(
             !asked("GET /../index.html HTTP/1.1") && !asked("POST / HTTP/1.1") && !asked("GET //etc/passwd HTTP/1.1")
         );
