@@ -15,6 +15,7 @@
 //! | 8 | [`sampler`] | how noise becomes data |
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
 //! | 13 | [`evaluation`] | how good the samples are |
+//! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
@@ -33,6 +34,7 @@ pub mod posterior;
 pub mod s_curve;
 pub mod sampler;
 pub mod schedule;
+pub mod score;
 #[cfg(feature = "torch")]
 pub mod torch;
 
