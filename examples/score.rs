@@ -11,20 +11,21 @@ use std::path::{Path, PathBuf};
 use literate_diffusion::elbo::{DecoderVariance, LinearVae};
 use literate_diffusion::evaluation::energy_distance;
 use literate_diffusion::gaussian::{entropy, kl_scalar, log_density};
-use literate_diffusion::objective::x0_from_eps;
+use literate_diffusion::objective::{gaussian_eps, x0_from_eps};
 use literate_diffusion::posterior::atom_weights;
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::score::{self, ContinuousSchedule, Probe, Solver};
 use literate_diffusion::{Result, Schedule, Step, paper};
-use ndarray::{Array1, Array2, ArrayRef2, Axis, array};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use support::files::write_atomically;
-use support::plot::{Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, VERMILION};
+use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PURPLE, VERMILION};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -45,6 +46,7 @@ fn main() -> Outcome<()> {
         "forward": forward(&schedule)?,
         "reverse": reverse()?,
         "positions": positions(&folder, &schedule)?,
+        "variables": variables(&schedule)?,
         "likelihood": likelihood(&folder, &schedule)?,
         "trace": trace(&schedule)?,
         "gaussian": gaussian(&schedule)?,
@@ -161,8 +163,8 @@ fn positions(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<Value> {
         folder,
         name: "score-steps",
         alt: "The mean distance from where the flow ends, over the number of steps from 8 to 256, on logarithmic axes: three \
-              falling lines. With few steps DDIM is far better than both others. Euler's line in x falls as slowly as that \
-              of DDIM and stays above it, Heun's falls twice as steeply and ends lowest.",
+              falling lines. Those of DDIM and of Euler's method in x become parallel, with DDIM three times above. Heun's \
+              falls twice as steeply and ends lowest.",
     }
     .curves(
         &Axes { x: "number of steps, as a power of 2", y: "mean distance", log_y: true },
@@ -186,6 +188,27 @@ fn ddim_samples(noise: &ArrayRef2<f64>, schedule: &Schedule) -> Result<Array2<f6
     Ok(x)
 }
 // ANCHOR_END: ddim_samples
+
+// ANCHOR: variables
+/// Where ten steps carry a point of noise at 1, for data N(0, v): the flow ends at √v, or all but there.
+fn variables(schedule: &ContinuousSchedule) -> Result<Value> {
+    let row = |v: f64| {
+        let start = array![1.0];
+        let exact = score::gaussian_flow(0.0, v, &start, schedule.at(1.0)?, schedule.at(0.0)?)?;
+        let (mut euler, mut ddim) = (start.clone(), start);
+        for &step in schedule.discretised(10)?.steps().iter().rev() {
+            let mut velocity = |x: &ArrayRef1<f64>, tau: f64| {
+                let eps = gaussian_eps(0.0, v, x, schedule.at(tau)?)?;
+                score::flow_drift(x, schedule.rate(tau)?, &score::score_from_eps(&eps, schedule.at(tau)?)?)
+            };
+            euler = score::ode_step(Solver::Euler, &euler, step.t as f64 / 10.0, -0.1, &mut velocity)?;
+            ddim = score::ddim_as_euler(&ddim, step, &gaussian_eps(0.0, v, &ddim, step)?)?;
+        }
+        Ok(json!({ "variance": v, "exact": exact[0], "euler": euler[0], "ddim": ddim[0] }))
+    };
+    [0.0, 0.01, 0.25, 1.0].into_iter().map(row).collect()
+}
+// ANCHOR_END: variables
 
 // ANCHOR: likelihood_error
 /// The root mean square error of the flow's log-density, in nats, against the exact one.
@@ -383,17 +406,10 @@ fn x0_by_root() -> Result<Value> {
     Ok(json!({ "right": right, "wrong": (0.5 + 0.6 * score) / 0.8 }))
 }
 
+type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
 /// A panel with a frame, for lines and dots within a square.
-fn panel<'a>(
-    area: &'a support::plot::Area<'a>,
-    title: &str,
-) -> Outcome<
-    ChartContext<
-        'a,
-        SVGBackend<'a>,
-        Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
-    >,
-> {
+fn panel<'a, 'b>(area: &'a Area<'b>, title: &str) -> Outcome<Plane<'a, 'b>> {
     let mut chart = ChartBuilder::on(area)
         .margin(6)
         .caption(title, ("sans-serif", 17, &INK))
@@ -422,8 +438,9 @@ fn field(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
               half of the time all point to the middle.",
     }
     .draw((3 * 260, 284), shown, |area| {
-        for ((tau, scores), area) in fields.iter().zip(area.split_evenly((1, 3))) {
-            let mut chart = panel(&area, &format!("τ = {tau}"))?;
+        let areas = area.split_evenly((1, 3));
+        for ((tau, scores), area) in fields.iter().zip(&areas) {
+            let mut chart = panel(area, &format!("τ = {tau}"))?;
             chart.draw_series(data.rows().into_iter().map(|p| Circle::new((p[0], p[1]), 1, ORANGE.filled())))?;
             for (x, s) in grid.rows().into_iter().zip(scores.rows()) {
                 let long = s[0].hypot(s[1]);
@@ -438,34 +455,36 @@ fn field(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
     })
 }
 
-/// The same points of noise, carried to the data by the flow and by the reverse equation.
+/// The same points of noise, carried to the data by the flow and by the reverse equation: paths from τ = 0.4 on.
 fn paths(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
-    let (count, steps) = (24, 240);
+    let (count, steps, first) = (24, 240, 144);
     let noise = normal(count, 9);
     let of_flow = walk(&noise, schedule, steps, flow, false)?;
     let of_sde = walk(&noise, schedule, steps, back, true)?;
+    let data = SCurve::sound().points(300, &mut ChaCha8Rng::seed_from_u64(10));
     let ends = |states: &[Array2<f64>]| states[steps].rows().into_iter().map(|x| [x[0], x[1]]).collect::<Vec<_>>();
     let shown = json!({ "flow": ends(&of_flow), "reverse": ends(&of_sde) });
     Figure {
         folder,
         name: "score-paths",
-        alt: "Two panels, each with 24 paths from points of noise to the S-curve. On the left, with the flow, the paths are \
-              smooth and do not cross at one time. On the right, with the reverse equation, the paths are ragged, and end \
-              elsewhere on the S.",
+        alt: "Two panels with the S-curve. On the left 24 paths of the flow, each a short smooth curve from a point nearby \
+              to the S. On the right three paths of the reverse equation: long, ragged, and crossing each other on their \
+              way to the S.",
     }
     .draw((2 * 380, 404), shown, |area| {
-        for ((states, title), area) in [(&of_flow, "the flow"), (&of_sde, "the reverse equation")]
-            .into_iter()
-            .zip(area.split_evenly((1, 2)))
+        let areas = area.split_evenly((1, 2));
+        for (states, title, paths, area) in
+            [(&of_flow, "the flow", count, &areas[0]), (&of_sde, "the reverse equation", 3, &areas[1])]
         {
-            let mut chart = panel(&area, title)?;
-            for n in 0..count {
-                let way = states.iter().step_by(3).map(|x| (x[[n, 0]], x[[n, 1]]));
-                chart.draw_series(std::iter::once(PathElement::new(way.collect::<Vec<_>>(), BLUE.stroke_width(1))))?;
+            let mut chart = panel(area, title)?;
+            chart.draw_series(data.rows().into_iter().map(|p| Circle::new((p[0], p[1]), 1, ORANGE.filled())))?;
+            for n in 0..paths {
+                let colour = if paths == count { BLUE } else { [BLUE, GREEN, PURPLE][n] };
+                let way: Vec<(f64, f64)> = states[first..].iter().map(|x| (x[[n, 0]], x[[n, 1]])).collect();
+                chart.draw_series(std::iter::once(Circle::new(way[0], 3, INK.filled())))?;
+                chart.draw_series(std::iter::once(PathElement::new(way.clone(), colour.stroke_width(1))))?;
+                chart.draw_series(std::iter::once(Circle::new(way[way.len() - 1], 3, VERMILION.filled())))?;
             }
-            let dots = |x: &Array2<f64>| x.rows().into_iter().map(|p| (p[0], p[1])).collect::<Vec<_>>();
-            chart.draw_series(dots(&states[0]).into_iter().map(|p| Circle::new(p, 2, ORANGE.filled())))?;
-            chart.draw_series(dots(&states[steps]).into_iter().map(|p| Circle::new(p, 2, VERMILION.filled())))?;
         }
         Ok(())
     })
