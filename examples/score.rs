@@ -99,7 +99,6 @@ fn losses() -> Result<Value> {
 }
 // ANCHOR_END: losses
 
-// ANCHOR: forward
 /// Data of variance 1, whose variance should stay 1, after T steps of Euler and Maruyama; and what is left of the data by
 /// β_t = β(t/T)/T.
 fn forward(schedule: &ContinuousSchedule) -> Result<Value> {
@@ -117,7 +116,6 @@ fn forward(schedule: &ContinuousSchedule) -> Result<Value> {
     };
     [50, 100, 200, 1000].into_iter().map(row).collect()
 }
-// ANCHOR_END: forward
 
 /// How far the mean of an ancestral step and that of a step of the reverse equation are apart at x = 1, where the score is 1.
 fn reverse() -> Result<Value> {
@@ -177,7 +175,6 @@ fn positions(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<Value> {
     Ok(json!(rows))
 }
 
-// ANCHOR: ddim_samples
 /// From noise to data by Euler's method in the right variables, with the exact ε.
 fn ddim_samples(noise: &ArrayRef2<f64>, schedule: &Schedule) -> Result<Array2<f64>> {
     let mut x = noise.to_owned();
@@ -187,7 +184,6 @@ fn ddim_samples(noise: &ArrayRef2<f64>, schedule: &Schedule) -> Result<Array2<f6
     }
     Ok(x)
 }
-// ANCHOR_END: ddim_samples
 
 // ANCHOR: variables
 /// Where ten steps carry a point of noise at 1, for data N(0, v): the flow ends at √v, or all but there.
@@ -265,7 +261,6 @@ fn likelihood(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<Value> {
     Ok(numbers)
 }
 
-// ANCHOR: trace
 /// Hutchinson's estimate of the score's divergence at one point: the exact one, and the spread of 10,000 estimates.
 fn trace(schedule: &ContinuousSchedule) -> Result<Value> {
     let q = SCurve::sound().marginal(schedule.at(0.1)?);
@@ -300,7 +295,6 @@ fn trace(schedule: &ContinuousSchedule) -> Result<Value> {
         },
     }))
 }
-// ANCHOR_END: trace
 
 // ANCHOR: gaussian
 /// Data N(0.5, 0.25): what the flow and the bound miss of −E ln p, in nats. Both are exact.
@@ -336,7 +330,6 @@ fn gaussian(schedule: &ContinuousSchedule) -> Result<Value> {
 /// A velocity or drift: of x, the rate, and the score.
 type Drift = fn(&Array2<f64>, f64, &Array2<f64>) -> Result<Array2<f64>>;
 
-// ANCHOR: walk
 /// From noise at τ = 1 to τ = 0 by short steps, with the exact score and with noise or without.
 fn walk(
     noise: &Array2<f64>,
@@ -357,7 +350,6 @@ fn walk(
     }
     Ok(states)
 }
-// ANCHOR_END: walk
 
 fn flow(x: &Array2<f64>, beta: f64, score: &Array2<f64>) -> Result<Array2<f64>> {
     score::flow_drift(x, beta, score)
