@@ -1,6 +1,7 @@
 //! A network whose prediction is any formula, to test what is around a network.
 
 use literate_diffusion::Result;
+use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
 use literate_diffusion::torch::unet::{ImageNetwork, TimeChannelNet};
 use literate_diffusion::torch::weights::Parameters;
@@ -15,7 +16,8 @@ pub struct Oracle {
 }
 
 pub fn oracle(kind: Kind, formula: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor + 'static) -> Oracle {
-    let parameters = TimeChannelNet::new(1, Device::Cpu, kind).unwrap();
+    // Drawn in their turn: libtorch has one generator, and another test may be drawing.
+    let parameters = drawn(0, Stream::Weights, 0, || TimeChannelNet::new(1, Device::Cpu, kind)).unwrap();
     Oracle { formula: Box::new(formula), classes: 0, parameters }
 }
 
