@@ -414,9 +414,9 @@ fn panel<'a, 'b>(area: &'a Area<'b>, title: &str) -> Outcome<Plane<'a, 'b>> {
 /// The score at three times, as short lines that end where they point.
 fn field(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
     let times = [0.02, 0.2, 0.5];
-    let grid = Array2::from_shape_fn((13 * 13, 2), |(n, i)| {
-        let k = if i == 0 { n % 13 } else { n / 13 };
-        -2.7 + 0.45 * k as f64
+    let grid = Array2::from_shape_fn((10 * 10, 2), |(n, i)| {
+        let k = if i == 0 { n % 10 } else { n / 10 };
+        -2.7 + 0.6 * k as f64
     });
     let fields = times.map(|tau| Ok((tau, SCurve::sound().marginal(schedule.at(tau)?).score(&grid)?)));
     let fields: Vec<(f64, Array2<f64>)> = fields.into_iter().collect::<Result<_>>()?;

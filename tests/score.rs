@@ -253,14 +253,17 @@ fn point() -> impl Strategy<Value = Point> {
     })
 }
 
-/// The score and its divergence on the S-curve.
-fn s_curve_law(x: &ArrayRef2<f64>, step: Step) -> Result<(Array2<f64>, Array1<f64>)> {
+/// The score of each point, and its divergence.
+type Scores = (Array2<f64>, Array1<f64>);
+
+/// They, on the S-curve.
+fn s_curve_law(x: &ArrayRef2<f64>, step: Step) -> Result<Scores> {
     let law = SCurve::sound().marginal(step);
     Ok((law.score(x)?, law.score_divergence(x)?))
 }
 
 /// The same for data whose coordinates are N(m, v).
-fn gaussian_law(mean: f64, variance: f64) -> impl Fn(&ArrayRef2<f64>, Step) -> Result<(Array2<f64>, Array1<f64>)> {
+fn gaussian_law(mean: f64, variance: f64) -> impl Fn(&ArrayRef2<f64>, Step) -> Result<Scores> {
     move |x, step| {
         let (m, v) = forward::marginal_moments(mean, variance, step)?;
         Ok((x.mapv(|x| (m - x) / v), Array1::from_elem(x.nrows(), -(x.ncols() as f64) / v)))
@@ -2304,7 +2307,7 @@ fn hump(step: Step) -> (f64, f64) {
 }
 
 /// Its score and the derivative of that.
-fn two_humps(x: &ArrayRef2<f64>, step: Step) -> Result<(Array2<f64>, Array1<f64>)> {
+fn two_humps(x: &ArrayRef2<f64>, step: Step) -> Result<Scores> {
     let (m, v) = hump(step);
     let tanh = |x: f64| (m * x / v).tanh();
     let slope = x.column(0).mapv(|x| (m * m * (1.0 - tanh(x).powi(2)) / v - 1.0) / v);
