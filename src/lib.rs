@@ -16,6 +16,7 @@
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
 //! | 13 | [`evaluation`] | how good the samples are |
 //! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
+//! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
@@ -34,6 +35,7 @@ pub mod posterior;
 pub mod s_curve;
 pub mod sampler;
 pub mod schedule;
+pub mod score;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod variants;

@@ -51,3 +51,8 @@ pub const ADAM_BETA_2: f64 = 0.999;
 pub const ADAM_EPSILON: f64 = 1e-8;
 /// What is added to the norm of a gradient before dividing by it. Source: PyTorch's `clip_grad_norm_`.
 pub const CLIP_EPSILON: f64 = 1e-6;
+
+/// The rate β(0) of the continuous schedule: T β_1 of the DDPM experiments. Source: Song et al. 2021, appendix C.
+pub const SDE_BETA_MIN: f64 = 0.1;
+/// The rate β(1) of the continuous schedule: T β_T of the DDPM experiments. Source: Song et al. 2021, appendix C.
+pub const SDE_BETA_MAX: f64 = 20.0;

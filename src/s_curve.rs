@@ -251,9 +251,9 @@ pub struct ReverseMoments {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginal {
     t: usize,
-    alpha_bar: f64,
+    pub(crate) alpha_bar: f64,
     one_minus_alpha_bar: f64,
-    variance: [f64; 2],
+    pub(crate) variance: [f64; 2],
     places: Vec<[f64; 2]>,
     weights: Vec<f64>,
 }
@@ -266,10 +266,10 @@ struct Factors {
 }
 
 /// What x_t says about the place: ln q(x_t), and the mean and covariance of c(u)/s given x_t.
-struct Posterior {
+pub(crate) struct Posterior {
     log_q: f64,
     place: [f64; 2],
-    covariance: [[f64; 2]; 2],
+    pub(crate) covariance: [[f64; 2]; 2],
 }
 
 impl Marginal {
@@ -428,7 +428,7 @@ impl Marginal {
     // ANCHOR_END: bayes_floor
 
     /// What each x_t says about the place, by Bayes: a place is as likely as its weight times its Gaussian at x_t.
-    fn posteriors(&self, xt: &ArrayRef2<f64>) -> Result<Vec<Posterior>> {
+    pub(crate) fn posteriors(&self, xt: &ArrayRef2<f64>) -> Result<Vec<Posterior>> {
         if xt.ncols() != 2 {
             return Err(Error::ShapeMismatch { name: "xt", expected: vec![xt.nrows(), 2], got: xt.shape().to_vec() });
         }

@@ -286,7 +286,10 @@ pub fn discretised_log_likelihood(x0: &Tensor, mean: &Tensor, variance: &Tensor)
 /// Σ c_i x_i: each c_i has a number for each sample, each x_i has the shape of the first one.
 ///
 /// The coefficients are rounded to the kind of the tensors here, once.
-fn sum_of<const TERMS: usize>(steps: &Steps, terms: [(&Tensor, &'static str, &Tensor); TERMS]) -> Result<Tensor> {
+pub(super) fn sum_of<const TERMS: usize>(
+    steps: &Steps,
+    terms: [(&Tensor, &'static str, &Tensor); TERMS],
+) -> Result<Tensor> {
     let (_, first_name, first) = terms[0];
     steps.fit(first_name, first)?;
     let mut sum: Option<Tensor> = None;

@@ -27,6 +27,7 @@ pub mod mlp;
 pub mod random;
 pub mod sampler;
 pub mod schedule;
+pub mod score;
 pub mod trainer;
 pub mod unet;
 pub mod weights;

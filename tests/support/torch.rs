@@ -99,10 +99,28 @@ pub fn agrees<const COUNT: usize>(
     reference: impl Fn([&Array1<f64>; COUNT], Step) -> literate_diffusion::Result<Array1<f64>>,
     twin: impl Fn([&Tensor; COUNT], &Steps) -> literate_diffusion::Result<Tensor>,
 ) {
+    agrees_in(check, &[(Kind::Double, 0.0), (Kind::Float, 2_f64.powi(-22))], reference, twin);
+}
+
+/// As [`agrees`], for a twin that computes in `f64` alone.
+pub fn agrees_in_f64<const COUNT: usize>(
+    check: Check,
+    reference: impl Fn([&Array1<f64>; COUNT], Step) -> literate_diffusion::Result<Array1<f64>>,
+    twin: impl Fn([&Tensor; COUNT], &Steps) -> literate_diffusion::Result<Tensor>,
+) {
+    agrees_in(check, &[(Kind::Double, 0.0)], reference, twin);
+}
+
+fn agrees_in<const COUNT: usize>(
+    check: Check,
+    kinds: &[(Kind, f64)],
+    reference: impl Fn([&Array1<f64>; COUNT], Step) -> literate_diffusion::Result<Array1<f64>>,
+    twin: impl Fn([&Tensor; COUNT], &Steps) -> literate_diffusion::Result<Tensor>,
+) {
     check.bound(1.0, REASON).property(batch::<COUNT>(), |batch| {
         let mut worst = 0.0;
         for device in devices() {
-            for (kind, rounding) in [(Kind::Double, 0.0), (Kind::Float, 2_f64.powi(-22))] {
+            for &(kind, rounding) in kinds {
                 let tensors = batch.arrays.each_ref().map(|array| tensor(array, kind, device));
                 let rounded = tensors
                     .each_ref()
