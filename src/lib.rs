@@ -14,7 +14,7 @@
 //! | 7 | [`objective`] | what is minimised in practice |
 //! | 8 | [`sampler`] | how noise becomes data |
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
-//! | 13 | [`evaluation`] | how good the samples are |
+//! | 11 | [`evaluation`] | how good the samples are |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
