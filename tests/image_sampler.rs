@@ -141,17 +141,20 @@ mod ddim_without_noise {
 mod noise {
     use super::*;
 
-    /// A sample is the same in whatever batch it is made, with noise at each step too.
+    /// A sample is the same in whatever batch it is made, with noise at each step too. Noise is drawn for 64 small pictures
+    /// at once, or for one large one: the batches lie across that border.
     #[test]
     fn belongs_to_the_sample() {
         let net = gaussian(Kind::Float, Prediction::Eps);
         for method in [Method::Ddim(0.7), Method::Ancestral(Variance::Beta, LastStep::Noise)] {
             let sampling = Sampling { precision: Kind::Float, ..sampling(method) };
             let sampler = Sampler::new(&net, &twin(), &[5, 20, T], sampling).unwrap();
-            let sample = |first: usize, count: i64| sampler.sample(first, &[count, 1, 4, 4], |_, _| ()).unwrap();
-            let apart = Tensor::cat(&[sample(0, 2), sample(2, 1), sample(3, 4)], 0);
-            assert_eq!(sample(0, 7), apart);
-            assert_ne!(apart.get(0), apart.get(1));
+            for side in [4, 32] {
+                let sample = |first, count: i64| sampler.sample(first, &[count, 1, side, side], |_, _| ()).unwrap();
+                let apart = Tensor::cat(&[sample(61, 2), sample(63, 1), sample(64, 4)], 0);
+                assert_eq!(sample(61, 7), apart);
+                assert_ne!(apart.get(0), apart.get(1));
+            }
         }
     }
 
@@ -162,6 +165,7 @@ mod noise {
         let sampling = sampling(Method::Ancestral(Variance::Beta, LastStep::Noise));
         let all: Vec<usize> = (1..=T).collect();
         let sampler = Sampler::new(&net, &twin(), &all, sampling).unwrap();
+        assert_eq!(sampler.sample(3, &[0, 2], |_, _| ()).unwrap().size(), [0, 2]);
         let mut states = Vec::new();
         sampler.sample(0, &[3, 1, 2, 2], |t, xt| states.push((t, xt.copy()))).map(drop).unwrap();
         assert_eq!(states.iter().map(|(t, _)| *t).collect::<Vec<_>>(), (0..=T).rev().collect::<Vec<_>>());
@@ -251,6 +255,8 @@ fn bad_input() {
     for eta in [-0.1, 1.1, f64::NAN] {
         assert!(matches!(new(&net, &[T], sampling(Method::Ddim(eta))), Err(Error::OutOfRange { name: "eta", .. })));
     }
+    let sampler = Sampler::new(&net, &twin(), &[T], good.clone()).unwrap();
+    assert!(matches!(sampler.sample(0, &[], |_, _| ()), Err(Error::Empty { name: "shape" })));
     let class = |class| Sampling { class: Some(class), ..good.clone() };
     assert!(matches!(new(&net, &[T], class(0)), Err(Error::OutOfRange { name: "the class", .. })));
     let net = net.with_classes(3);

@@ -41,6 +41,9 @@ pub struct Sampling {
     pub precision: Kind,
 }
 
+/// How many numbers of noise are drawn at once where a sample has fewer: 512 points of the plane, or one picture.
+const BLOCK: usize = 1024;
+
 /// Draws samples with a network.
 pub struct Sampler<'a> {
     net: &'a dyn ImageNetwork,
@@ -77,10 +80,10 @@ impl<'a> Sampler<'a> {
     /// A sample's noise follows from the seed and its number alone, not from the batch that it is in.
     ///
     /// # Errors
-    /// As the network's
+    /// As the network's; [`Error::Empty`] where the shape has no N
     pub fn sample(&self, first: usize, shape: &[i64], mut visit: impl FnMut(usize, &Tensor)) -> Result<Tensor> {
+        let samples = *super::lengths(shape).first().ok_or(Error::Empty { name: "shape" })?;
         no_grad(|| {
-            let samples = super::lengths(shape).first().copied().unwrap_or(0);
             let mut x = self.noise(first, shape, 0);
             for (k, &t) in self.times.iter().enumerate().rev() {
                 visit(t, &x);
@@ -146,16 +149,23 @@ impl<'a> Sampler<'a> {
     }
 
     /// The noise of samples `first`, `first` + 1, … at t, or that which they begin with (t = 0).
+    ///
+    /// It is drawn in blocks that begin at fixed numbers, so that small samples do not cost a draw each.
     fn noise(&self, first: usize, shape: &[i64], t: usize) -> Tensor {
         let (parameters, times) = (self.net.parameters(), self.times.last().map_or(1, |last| last + 1));
-        let options = (Kind::Float, parameters.device());
-        let samples = super::lengths(shape).first().copied().unwrap_or(0);
-        let rows = (first..first + samples).map(|number| {
-            let place = (number * times + t) as u64;
-            drawn(self.sampling.seed, Stream::Samples, place, || Tensor::randn(&shape[1..], options))
+        let lengths = super::lengths(shape);
+        let (samples, each) = (lengths[0], lengths[1..].iter().product::<usize>());
+        let block = (BLOCK / each.max(1)).max(1);
+        let mut block_shape = shape.to_vec();
+        block_shape[0] = length(block);
+        let blocks = first / block..=(first + samples.max(1) - 1) / block;
+        let draws = blocks.clone().map(|block| {
+            let draw = || Tensor::randn(&block_shape, (Kind::Float, parameters.device()));
+            drawn(self.sampling.seed, Stream::Samples, (block * times + t) as u64, draw)
         });
-        let noise = Tensor::stack(&rows.collect::<Vec<_>>(), 0).to_kind(parameters.kind());
-        parameters.laid_out(&noise)
+        let noise = Tensor::cat(&draws.collect::<Vec<_>>(), 0);
+        let noise = noise.narrow(0, length(first - blocks.start() * block), length(samples));
+        parameters.laid_out(&noise.to_kind(parameters.kind()))
     }
 }
 
