@@ -305,6 +305,29 @@ fn samples() {
 }
 
 #[test]
+fn comparison() {
+    let (_, trained) = trained();
+    let checkpoint = trained.path().join("checkpoint.safetensors");
+    let compare = |samples: &str| {
+        let mut command = Command::new(program("mnist"));
+        command.args(["compare", "--weights", utf8(&checkpoint), "--out", utf8(trained.path()), "--threads", "1"]);
+        command.args(["--samples", samples, "--classifier-epochs", "1"]).env_remove("LITERATE_DIFFUSION_DATA");
+        command.current_dir(trained.path()).output().unwrap()
+    };
+    expect(&compare("149"), 2, &["149", "297", "half"]);
+    let output = compare("2");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read_to_string(trained.path().join("compare.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for way in ["real", "ddim-5", "ancestral-20-not-clipped", "raw-weights-20"] {
+        assert!(json["ways"][way]["frechet"].as_f64().unwrap() > 0.0, "{way}: {json}");
+    }
+    let at_1 = &json["index_off_by_one"]["1"];
+    assert_ne!(at_1["right"], at_1["one_too_far"]);
+    assert!(trained.path().join("ddim-5.png").exists() && trained.path().join("ddim-5.json").exists());
+}
+
+#[test]
 fn figures_of_the_book() {
     let (_, trained) = trained();
     let folder = trained.path();
