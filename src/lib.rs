@@ -17,6 +17,7 @@
 //! | 13 | [`evaluation`] | how good the samples are |
 //! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
 //! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
+//! | 11 | [`evaluation`] | how good the samples are |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.

@@ -1,10 +1,10 @@
-//! Checks of chapter 13, the distances between two sets of points: one module an equation, named by its slug.
+//! Checks of chapter 11, the distances between two sets of points: one module an equation, named by its slug.
 
 mod support;
 
 use std::f64::consts::PI;
 
-use literate_diffusion::evaluation::{self, directions};
+use literate_diffusion::evaluation::{self, Moments, directions};
 use literate_diffusion::{Error, Result};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, ArrayView1, Axis, array};
 use ndarray_rand::RandomExt;
@@ -408,5 +408,219 @@ mod sliced_wasserstein {
             let error = distance(&two, &two, &array![[length, 0.0]]).unwrap_err();
             assert!(matches!(error, Error::OutOfRange { name: "the length of a direction", .. }));
         }
+    }
+}
+
+mod frechet_distance {
+    use super::*;
+
+    const WHY: &str = "a few hundred roundings, relative to the traces";
+
+    /// Gaussian x, stretched by a symmetric T of positive eigenvalues and moved by b: y = T x + b. No way from x to y is
+    /// shorter than this one, so that the distance is ‖m_y − m_x‖² + tr((T − I) A (T − I)), and no root is in it.
+    #[test]
+    fn identity() {
+        check!(Identity).bound(1e-13, WHY).property(stretched(), |case| against_the_stretch(case, distance));
+    }
+
+    /// Covariances along the axes: each coordinate by itself, (√a − √b)². Some of the variances are 0.
+    #[test]
+    fn limit() {
+        let variance = || prop_oneof![4 => 0.0..9.0, 1 => Just(0.0)];
+        let cases = (1..=5_usize).prop_flat_map(move |d| {
+            let variances = move || prop::collection::vec(variance(), d).prop_map(Array1::from);
+            (numbers(d), numbers(d), variances(), variances())
+        });
+        check!(Limit).bound(1e-13, "a dozen roundings, relative to the traces").property(cases, |(m, n, a, b)| {
+            let want = (&m - &n).pow2().sum() + (a.sqrt() - b.sqrt()).pow2().sum();
+            let moments = |mean: &Array1<f64>, variances: &Array1<f64>| {
+                Moments::new(mean.clone(), Array2::from_diag(variances)).unwrap()
+            };
+            let got = evaluation::frechet_distance(&moments(&m, &a), &moments(&n, &b)).unwrap();
+            distance_of_numbers(got, want, 1.0 + a.sum() + b.sum())
+        });
+    }
+
+    /// The mean of ‖x − (T x + b)‖² over draws of x.
+    #[test]
+    fn monte_carlo() {
+        check!(MonteCarlo).z_scores(|rng| of_draws(rng, distance));
+    }
+
+    /// It does not see which comes first, nor a turn of both: here by 0.7.
+    #[test]
+    fn round_trip() {
+        check!(RoundTrip).bound(1e-13, WHY).property(stretched(), |case| {
+            let Stretched { x, y, .. } = case.sets();
+            let mut turn = Array2::eye(x.ncols());
+            let (sin, cos) = 0.7_f64.sin_cos();
+            turn.assign(&array![[cos, -sin], [sin, cos]]);
+            let there = distance(&x, &y);
+            let scale = 1.0 + there.abs() + trace(&x) + trace(&y);
+            let turned = distance(&y.dot(&turn), &x.dot(&turn));
+            (turned - there).abs() / scale
+        });
+    }
+
+    #[test]
+    fn wrong_variant_product_of_roots() {
+        check!(Identity).bound(1e-13, WHY).rejects(
+            "tr(A^½ B^½), right only where A and B commute",
+            stretched(),
+            |case| {
+                against_the_stretch(case, |x, y| {
+                    let roots = root_in_the_plane(&covariance(x)).dot(&root_in_the_plane(&covariance(y)));
+                    of_means(x, y) + trace(x) + trace(y) - 2.0 * roots.diag().sum()
+                })
+            },
+        );
+    }
+
+    #[test]
+    fn wrong_variant_no_2() {
+        check!(Identity).bound(1e-13, WHY).rejects("the root's trace counted once", stretched(), |case| {
+            against_the_stretch(case, |x, y| 0.5 * (distance(x, y) + of_means(x, y) + trace(x) + trace(y)))
+        });
+    }
+
+    #[test]
+    fn wrong_variant_root() {
+        check!(MonteCarlo).rejects_z_scores("the root of it", |rng| of_draws(rng, |x, y| distance(x, y).sqrt()));
+    }
+
+    #[test]
+    fn wrong_variant_second_moments() {
+        check!(MonteCarlo).rejects_z_scores("second moments for covariances", |rng| {
+            of_draws(rng, |x, y| {
+                let about_0 = |points: &Array2<f64>| {
+                    let moments = points.t().dot(points) / (points.nrows() - 1) as f64;
+                    Moments::new(points.mean_axis(Axis(0)).unwrap(), moments).unwrap()
+                };
+                evaluation::frechet_distance(&about_0(x), &about_0(y)).unwrap()
+            })
+        });
+    }
+
+    /// The twin, which takes its roots from eigenvectors and its singular values from LAPACK.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch() {
+        use literate_diffusion::torch::evaluation::{Moments as TwinMoments, frechet_distance as twin};
+        use literate_diffusion::torch::tch::{Device, Kind};
+        use support::torch::tensor;
+        let cases = (2..=6_usize, 1..=6_usize, 2..=20_usize).prop_flat_map(|(n, d, m)| (points(n, d), points(m, d)));
+        let why = "a thousand roundings, and in the twin the root of an eigenvalue that is 0 up to 2⁻⁵²: 2⁻²⁶";
+        check!(Torch).bound(2e-7, why).property(cases, |(x, y)| {
+            let twins = [&x, &y].map(|points| TwinMoments::of(&tensor(points, Kind::Double, Device::Cpu)).unwrap());
+            (distance(&x, &y) - twin(&twins[0], &twins[1]).unwrap()).abs() / (1.0 + trace(&x) + trace(&y))
+        });
+    }
+
+    /// Points of the plane, a symmetric T = 0.1 S Sᵀ + 0.3 I, and a move.
+    #[derive(Debug, Clone)]
+    struct Case {
+        points: Array2<f64>,
+        root: Array2<f64>,
+        b: Array1<f64>,
+    }
+
+    struct Stretched {
+        x: Array2<f64>,
+        y: Array2<f64>,
+        way: f64,
+    }
+
+    impl Case {
+        fn sets(&self) -> Stretched {
+            // Away from 0, where a rounding of 2⁻⁵² of a variance is one of 2⁻²⁶ of its root.
+            let stretch = self.root.dot(&self.root.t()) * 0.1 + Array2::<f64>::eye(2) * 0.3;
+            let y = self.points.dot(&stretch) + &self.b;
+            let off = self.points.dot(&stretch) - &self.points;
+            let way = of_means(&self.points, &y) + trace(&off);
+            Stretched { x: self.points.clone(), y, way }
+        }
+    }
+
+    fn stretched() -> impl Strategy<Value = Case> {
+        (2..=9_usize, points(2, 2), numbers(2))
+            .prop_flat_map(|(n, root, b)| (points(n, 2), Just(root), Just(b)))
+            .prop_map(|(points, root, b)| Case { points, root, b })
+    }
+
+    fn against_the_stretch(case: Case, distance: impl Fn(&Array2<f64>, &Array2<f64>) -> f64) -> f64 {
+        let Stretched { x, y, way } = case.sets();
+        (distance(&x, &y) - way).abs() / (1.0 + way + trace(&x) + trace(&y))
+    }
+
+    fn distance(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
+        evaluation::frechet_distance(&Moments::of(x).unwrap(), &Moments::of(y).unwrap()).unwrap()
+    }
+
+    fn of_means(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
+        (x.mean_axis(Axis(0)).unwrap() - y.mean_axis(Axis(0)).unwrap()).pow2().sum()
+    }
+
+    fn covariance(points: &Array2<f64>) -> Array2<f64> {
+        let off = points - &points.mean_axis(Axis(0)).unwrap();
+        off.t().dot(&off) / (points.nrows() - 1) as f64
+    }
+
+    fn trace(points: &Array2<f64>) -> f64 {
+        points.var_axis(Axis(0), 1.0).sum()
+    }
+
+    /// (A + √det A · I) / √(tr A + 2 √det A).
+    fn root_in_the_plane(a: &Array2<f64>) -> Array2<f64> {
+        let root = (a[[0, 0]] * a[[1, 1]] - a[[0, 1]] * a[[1, 0]]).max(0.0).sqrt();
+        let scale = (a.diag().sum() + 2.0 * root).sqrt().max(f64::MIN_POSITIVE);
+        (a + Array2::<f64>::eye(2) * root) / scale
+    }
+
+    /// Three dimensions: 2,000 draws of x, whose moments are those of the sample, and y = T x + b.
+    fn of_draws(rng: &mut ChaCha8Rng, distance: impl Fn(&Array2<f64>, &Array2<f64>) -> f64) -> Vec<f64> {
+        let one = |[b_1, b_2, b_3]: [f64; 3], rng: &mut ChaCha8Rng| {
+            let mix = array![[1.0, 0.0, 0.0], [0.7, 1.3, 0.0], [-0.4, 0.2, 0.5]];
+            let stretch = array![[1.5, 0.4, 0.0], [0.4, 0.7, -0.2], [0.0, -0.2, 1.0]];
+            let mut draw = || Array2::random_using((2000, 3), StandardNormal, rng).dot(&mix) + 1.0;
+            let to = |x: &Array2<f64>| x.dot(&stretch) + &array![b_1, b_2, b_3];
+            let (x, fresh) = (draw(), draw());
+            let ways = (to(&fresh) - &fresh).pow2().sum_axis(Axis(1));
+            let of_sample = (to(&x) - &x).pow2().sum_axis(Axis(1));
+            // The distance is that of x's own moments, the ways are those of fresh draws: both vary, and alike.
+            let differences: Vec<f64> = ways.iter().zip(&of_sample).map(|(fresh, own)| fresh - own).collect();
+            let mean = of_sample.mean().unwrap();
+            z_score(&differences.iter().map(|d| d + mean).collect::<Vec<_>>(), distance(&x, &to(&x)))
+        };
+        [[0.0, 0.0, 0.0], [1.0, -2.0, 0.5], [0.0, 3.0, 0.0]].map(|b| one(b, rng)).into()
+    }
+
+    #[test]
+    fn bad_input() {
+        let unit = || Moments::new(array![0.0], array![[1.0]]).unwrap();
+        let two = Moments::of(&array![[1.0, 2.0], [0.0, 5.0]]).unwrap();
+        assert_eq!(
+            evaluation::frechet_distance(&unit(), &two),
+            Err(Error::ShapeMismatch { name: "the other mean", expected: vec![1], got: vec![2] })
+        );
+        assert_eq!(Moments::of(&Array2::zeros((0, 2))), Err(Error::Empty { name: "points" }));
+        assert_eq!(Moments::new(array![], Array2::zeros((0, 0))), Err(Error::Empty { name: "the covariance" }));
+        assert!(matches!(Moments::of(&array![[1.0, 2.0]]), Err(Error::OutOfRange { got: 1.0, .. })));
+        assert!(matches!(Moments::of(&array![[1.0], [f64::NAN]]), Err(Error::OutOfRange { .. })));
+        assert_eq!(
+            Moments::new(array![0.0, 1.0], array![[1.0]]),
+            Err(Error::ShapeMismatch { name: "the covariance", expected: vec![2, 2], got: vec![1, 1] })
+        );
+        for covariance in [
+            array![[1.0, 2.0], [2.0, 1.0]],
+            array![[1.0, 0.5], [0.0, 1.0]],
+            array![[-1.0, 0.0], [0.0, 1.0]],
+            array![[1.0, 0.0], [0.0, f64::INFINITY]],
+        ] {
+            assert!(matches!(Moments::new(array![0.0, 0.0], covariance), Err(Error::OutOfRange { .. })));
+        }
+        assert!(matches!(Moments::new(array![f64::NAN], array![[1.0]]), Err(Error::OutOfRange { .. })));
+        // One point twice has no spread, and that is no error.
+        let lump = Moments::of(&array![[2.0], [2.0]]).unwrap();
+        assert_eq!(evaluation::frechet_distance(&unit(), &lump).unwrap(), 5.0);
     }
 }

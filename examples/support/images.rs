@@ -1,11 +1,17 @@
 //! What `examples/mnist.rs` and `examples/cifar100.rs` share: the command line, and what a network and its training are.
 
+#[path = "images/compare.rs"]
+mod compare;
 #[path = "images/evaluate.rs"]
 mod evaluate;
+#[path = "images/figure.rs"]
+mod figure;
 #[path = "images/grid.rs"]
 mod grid;
 #[path = "images/model.rs"]
 mod model;
+#[path = "images/record.rs"]
+mod record;
 #[path = "images/run.rs"]
 mod run;
 #[path = "images/sample.rs"]
@@ -62,6 +68,10 @@ enum Command {
     Sample(sample::Arguments),
     /// Measure trained weights: bits per dimension, and samples beside real pictures
     Evaluate(evaluate::Arguments),
+    /// Measure what single choices of sampling cost
+    Compare(compare::Arguments),
+    /// Put the pictures of long runs into a figure of the book
+    Figure(figure::Arguments),
 }
 
 /// Where to compute.
@@ -92,6 +102,8 @@ pub fn main() -> ExitCode {
         Some(Command::Train(arguments)) => train::train(arguments),
         Some(Command::Sample(arguments)) => sample::sample(arguments),
         Some(Command::Evaluate(arguments)) => evaluate::evaluate(arguments),
+        Some(Command::Compare(arguments)) => compare::compare(arguments),
+        Some(Command::Figure(arguments)) => figure::figure(arguments),
         None => sample::sample(&cli.sample),
     })
 }

@@ -131,6 +131,7 @@ impl Trainer {
     ///
     /// # Errors
     /// As the network's; [`Error::OutOfRange`] where the bound of the norm is not above 0
+    // ANCHOR: one_training_step
     pub fn step(&mut self, x0: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let step = u64::from(self.adam.steps().unsigned_abs()) + 1;
         let (index, errors) = drawn(self.settings.seed, Stream::Training, step, || self.errors(x0, labels))?;
@@ -150,8 +151,10 @@ impl Trainer {
         no_grad(|| self.take_note(&index, &errors.detach(), &loss));
         Ok(loss)
     }
+    // ANCHOR_END: one_training_step
 
     /// Draws t and ε, and has the network predict: the indices t − 1 and the mean squared error of each sample.
+    // ANCHOR: training_errors
     fn errors(&self, x0: &Tensor, labels: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
         let index = self.indices(x0);
         let columns: Vec<i64> = (0..x0.dim()).map(|dimension| if dimension == 0 { -1 } else { 1 }).collect();
@@ -173,6 +176,7 @@ impl Trainer {
         let errors = predicted.to_kind(target.kind()).mse_loss(&target, Reduction::None);
         Ok((index, errors.mean_dim(rest.as_slice(), false, None)))
     }
+    // ANCHOR_END: training_errors
 
     /// An index t − 1 for each sample.
     fn indices(&self, x0: &Tensor) -> Tensor {

@@ -1,7 +1,7 @@
 //! `evaluate`: how good a trained network is, in numbers.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
@@ -20,6 +20,7 @@ use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
 use super::model::{Model, Trained};
+use super::record::{command, processor};
 use super::sample::{Variance, shape, shipped};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
@@ -73,24 +74,24 @@ fn two_or_more(text: &str) -> Result<usize, String> {
 }
 
 /// Pictures as bytes, (N, channels, height, width), and the class of each.
-struct Labelled {
-    pictures: Tensor,
+pub struct Labelled {
+    pub pictures: Tensor,
     labels: Tensor,
 }
 
 impl Labelled {
-    fn new(pictures: &Pictures, device: Device) -> Self {
+    pub fn new(pictures: &Pictures, device: Device) -> Self {
         let bytes = Tensor::from_slice(&pictures.pixels).view(shape(pictures.count()));
         let labels = Tensor::from_slice(&pictures.labels).to_kind(Kind::Int64);
         Self { pictures: bytes.to_device(device), labels: labels.to_device(device) }
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.labels.numel()
     }
 
     /// So many pictures, drawn without putting any back.
-    fn drawn(&self, count: usize, seed: u64) -> Tensor {
+    pub fn drawn(&self, count: usize, seed: u64) -> Tensor {
         let all = self.labels.size()[0];
         let order = drawn(seed, Stream::Order, 0, || Tensor::randperm(all, (Kind::Int64, Device::Cpu)));
         self.pictures.index_select(0, &order.narrow(0, 0, count as i64).to_device(self.pictures.device()))
@@ -113,7 +114,8 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
     println!("{model}; seed {}", arguments.seed);
 
     let (bound, bound_seconds) = timed(|| bound_of(arguments, net.as_ref(), model, &test))?;
-    let (classifier, classifier_seconds) = timed(|| classifier_of(arguments, &train))?;
+    let (classifier, classifier_seconds) =
+        timed(|| classifier_of(arguments.classifier_epochs, arguments.seed, &train))?;
     let (samples, sampling_seconds) = timed(|| samples_of(arguments, net.as_ref(), model))?;
     let (compared, comparing_seconds) = timed(|| compare(arguments, model, &classifier, &samples, &train, &test))?;
 
@@ -200,9 +202,9 @@ fn bound_json(bound: &Bound, pictures: usize) -> Value {
 }
 
 /// A classifier that knows the real training pictures.
-fn classifier_of(arguments: &Arguments, train: &Labelled) -> Outcome<Classifier> {
-    let epochs = arguments.classifier_epochs.unwrap_or_else(|| 30_000_usize.div_ceil(train.count()));
-    let learning = Learning { epochs, batch: 64, lr: 2e-3, seed: arguments.seed };
+pub fn classifier_of(epochs: Option<usize>, seed: u64, train: &Labelled) -> Outcome<Classifier> {
+    let epochs = epochs.unwrap_or_else(|| 30_000_usize.div_ceil(train.count()));
+    let learning = Learning { epochs, batch: 64, lr: 2e-3, seed };
     let bar = cli::progress(0, 0, "classifier");
     let classifier =
         Classifier::learn(DATA_SET.classes, &train.pictures, &train.labels, learning, |step, steps, loss| {
@@ -278,7 +280,7 @@ fn compare(
 }
 
 /// How sure the classifier is of the class that it finds most probable, and how often it finds each.
-fn looks(classifier: &Classifier, pictures: &Tensor, batch: usize) -> Outcome<Value> {
+pub fn looks(classifier: &Classifier, pictures: &Tensor, batch: usize) -> Outcome<Value> {
     let (most, class) = classifier.probabilities(pictures, batch)?.max_dim(1, false);
     let counts = class.bincount(None::<&Tensor>, DATA_SET.classes as i64);
     let share_of_sure = most.ge(0.9).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
@@ -339,18 +341,4 @@ fn print_table(result: &Value) {
 fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, f64)> {
     let began = Instant::now();
     Ok((work()?, began.elapsed().as_secs_f64()))
-}
-
-/// What was typed.
-fn command() -> String {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let profile = if cfg!(debug_assertions) { "" } else { "--release " };
-    format!("cargo run {profile}--features torch --example {} -- {}", DATA_SET.name, arguments.join(" "))
-}
-
-/// What the system calls its processor, where it says so.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string(Path::new("/proc/cpuinfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
 }

@@ -207,6 +207,14 @@ impl Trained {
         Ok(Self { model, path: path.to_owned(), weights })
     }
 
+    /// From a checkpoint, the weights as the last step left them; nothing where the file has no running average beside them.
+    pub fn without_average(path: &Path) -> Outcome<Option<Self>> {
+        let file = Tensors::load(path)?;
+        let model = Model::of_file(path, &file)?;
+        let both = file.part("average.").and(file.part("weights."));
+        Ok(both.map(|weights| Self { model, path: path.to_owned(), weights }))
+    }
+
     /// The network, with these weights.
     pub fn network(&self, device: Device) -> Outcome<Box<dyn ImageNetwork>> {
         let in_file = |error| format!("{}: {error}", self.path.display());

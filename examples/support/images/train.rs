@@ -261,6 +261,7 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
 }
 
 /// Algorithm 1, batch by batch. False where Ctrl-C ended it; all is saved in either case.
+// ANCHOR: learn
 fn learn(run: &mut Run, every: Duration) -> Outcome<bool> {
     let stop = cli::stop_flag()?;
     let bar = cli::progress(run.total_steps() as u64, run.trainer.steps() as u64, "training");
@@ -290,3 +291,4 @@ fn learn(run: &mut Run, every: Duration) -> Outcome<bool> {
     bar.finish();
     Ok(true)
 }
+// ANCHOR_END: learn
