@@ -14,6 +14,7 @@
 //! | 7 | [`objective`] | what is minimised in practice |
 //! | 8 | [`sampler`] | how noise becomes data |
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
+//! | 12 | [`guidance`] | how a class is asked for, and louder |
 //! | 13 | [`evaluation`] | how good the samples are |
 //!
 //! # Conventions
@@ -26,6 +27,7 @@ pub mod error;
 pub mod evaluation;
 pub mod forward;
 pub mod gaussian;
+pub mod guidance;
 pub mod mlp;
 pub mod objective;
 pub mod paper;
