@@ -17,7 +17,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use support::files::write_atomically;
-use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, Panel, VERMILION};
+use support::plot::{Axes, BLUE, Cloud, Curve, Figure, INK, ORANGE, Panel, VERMILION};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 type Moments = (f64, f64);
@@ -34,6 +34,7 @@ fn main() -> Outcome<()> {
 
     let numbers = json!({
         "by_hand": by_hand(&two)?,
+        "midway": midway(&two)?,
         "pair": pair(&schedule)?,
         "noised": noised(&schedule)?,
         "two": guided_two(&two, &schedule)?,
@@ -90,6 +91,20 @@ fn by_hand(data: &Classes) -> Result<Value> {
     }))
 }
 // ANCHOR_END: guided_by_hand
+
+/// The same step at x_2 = 0, midway between the classes, for an exercise.
+fn midway(data: &Classes) -> Result<Value> {
+    let xt = array![[0.0]];
+    let step = Schedule::from_betas(&[0.36, 0.51, 0.75])?.step(2)?;
+    let class = data.class_eps(&xt, step, 1)?;
+    let guided = guidance::guided_prediction(&data.mixture_eps(&xt, step)?, &class, 2.0)?;
+    let x0 = |eps: &Array2<f64>| objective::x0_from_eps(&xt, step, eps).map(|x0| x0[[0, 0]]);
+    Ok(json!({
+        "class": class[[0, 0]],
+        "guided": guided[[0, 0]],
+        "x0": { "class": x0(&class)?, "guided": x0(&guided)? },
+    }))
+}
 
 // ANCHOR: guided_pair
 /// What is asked for, and what two samplers make, where all is Gaussian.
@@ -339,18 +354,17 @@ fn figure_plane(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let data = three_classes()?;
     let begin = noise(300, 2);
     let spread = noise(600, 2) * 0.3_f64.sqrt();
-    let part = |class: usize, centre: [f64; 2]| -> Array2<f64> {
-        spread.slice(ndarray::s![200 * class..200 * (class + 1), ..]).to_owned() + array![[centre[0], centre[1]]]
-    };
-    let [of_class, one, two] = [part(0, [-0.87, -0.5]), part(1, [0.0, 1.0]), part(2, [0.87, -0.5])];
+    let centres = [[-0.87, -0.5], [0.0, 1.0], [0.87, -0.5]];
+    let chunks = spread.axis_chunks_iter(Axis(0), 200).zip(centres);
+    let data_clouds: Vec<Array2<f64>> = chunks.map(|(chunk, centre)| &chunk + &Array1::from_iter(centre)).collect();
     let made = WEIGHTS.map(|weight| sample(&data, schedule, 0.0, &begin, guide(weight)));
     let mut panels = Vec::new();
     let made = made.into_iter().collect::<Result<Vec<_>>>()?;
     for (weight, made) in WEIGHTS.iter().zip(&made) {
         let clouds = vec![
-            Cloud { label: "the class", colour: INK, points: of_class.view() },
-            Cloud { label: "two other classes", colour: ORANGE, points: one.view() },
-            Cloud { label: "", colour: ORANGE, points: two.view() },
+            Cloud { label: "the class", colour: INK, points: data_clouds[0].view() },
+            Cloud { label: "two other classes", colour: ORANGE, points: data_clouds[1].view() },
+            Cloud { label: "", colour: ORANGE, points: data_clouds[2].view() },
             Cloud { label: "made", colour: BLUE, points: made.view() },
         ];
         panels.push(Panel { title: format!("w = {weight}"), clouds });

@@ -124,6 +124,8 @@ fn weights_that_do_not_fit() {
     let (weights, checkpoint) = (utf8(&weights), utf8(&checkpoint));
     expect(&run("mnist", &["sample", "--weights", weights, "--steps", "1001"]), 2, &["1001", "T = 1000"]);
     expect(&run("mnist", &["sample", "--weights", weights, "--class", "3"]), 2, &["--class is 3", "without classes"]);
+    let guided = run("mnist", &["evaluate", "--weights", weights, "--guidance", "2"]);
+    expect(&guided, 2, &["--guidance", "--conditional"]);
     expect(&run("cifar100", &["sample", "--weights", weights]), 1, &[weights, "mnist", "cifar100"]);
     expect(&run("cifar100", &["train", "--resume", checkpoint]), 1, &[checkpoint, "training mnist", "cifar100"]);
 
@@ -270,14 +272,20 @@ fn evaluation_of_classes() {
     let mut command = Command::new(program("mnist"));
     command.args(["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"]);
     command.args(["--pictures", "2", "--ranges", "1", "--samples", "12", "--steps", "1", "--classifier-epochs", "1"]);
+    command.args(["--guidance", "1,3"]);
     let output = command.env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let json = fs::read_to_string(out.path().join("evaluation.json")).unwrap();
-    let samples = serde_json::from_str::<serde_json::Value>(&json).unwrap()["samples"].clone();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let samples = &json["samples"];
     assert_eq!(samples["count"], 20, "as many of each class");
     let of_their_class = &samples["classifier"]["samples_of_their_class"];
     assert!((0.0..=1.0).contains(&of_their_class["accuracy"].as_f64().unwrap()));
     assert!((0.0..=1.0).contains(&of_their_class["confidence"].as_f64().unwrap()));
+    let guided = json["guided"].as_array().unwrap();
+    assert_eq!((guided.len(), &samples["guidance"], &guided[0]["guidance"]), (1, &1.0.into(), &3.0.into()));
+    assert_ne!(samples["frechet"]["samples"], guided[0]["frechet"]["samples"]);
+    assert_eq!(samples["frechet"]["real"], guided[0]["frechet"]["real"]);
 }
 
 #[test]
