@@ -92,6 +92,7 @@ fn usage() {
         ("mnist", &["sample", "--guidance", "2"], &["--class"]),
         ("mnist", &["sample", "--count", "0"], &["--count", "1 or above"]),
         ("mnist", &["sample", "--device", "gpu"], &["cpu, cuda, cuda:N"]),
+        ("mnist", &["figure", "mnist-x", "--alt", "x"], &["TITLE=PNG"]),
         ("mnist", &["evaluate", "--samples", "1"], &["--samples", "2 or above"]),
         ("mnist", &["evaluate", "--ranges", "0"], &["--ranges", "1 or above"]),
         ("mnist", &["evaluate", "--steps", "1001"], &["1001", "T = 1000"]),
@@ -309,4 +310,36 @@ fn samples() {
     // Rounding may differ with the size of the batch.
     let apart = sample(&["--batch", "2"]);
     assert!(first.iter().zip(apart.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
+#[test]
+fn figures_of_the_book() {
+    let (_, trained) = trained();
+    let folder = trained.path();
+    let weights = folder.join("weights.safetensors");
+    let arguments = ["sample", "--weights", utf8(&weights), "--out", utf8(folder), "--count", "5", "--steps", "3"];
+    assert!(run("mnist", &arguments).status.success());
+    let samples = folder.join("samples.png");
+    let panel = format!("3 < 4={}", utf8(&samples));
+    let common = ["figure", "mnist-few", "--alt", "Digits & noise", "--out", utf8(folder)];
+    let figure = |more: &[&str]| run("mnist", &[&common[..], more].concat());
+
+    let output = figure(&[&panel, &panel, "--pictures", "3", "--columns", "3"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let svg = fs::read_to_string(folder.join("mnist-few.svg")).unwrap();
+    assert!(svg.contains("<title>Digits &amp; noise</title>") && svg.contains(">3 &lt; 4</text>"), "{svg}");
+    assert_eq!(svg.matches("href=\"data:image/png;base64,iVBORw0KGgo").count(), 2);
+    let json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("mnist-few.json")).unwrap()).unwrap();
+    assert!(json["command"].as_str().unwrap().contains("--alt 'Digits & noise'"), "{json}");
+    assert!(json["shows"][1]["command"].as_str().unwrap().contains("-- sample --weights"), "{json}");
+    assert_eq!((&json["shows"][0]["steps"], &json["shows"][0]["seed"]), (&3.into(), &0.into()));
+
+    expect(&figure(&["no file"]), 2, &["TITLE=PNG"]);
+    let nowhere = folder.join("x.png");
+    fs::copy(&samples, &nowhere).unwrap();
+    fs::remove_file(folder.join("training.json")).unwrap();
+    expect(&figure(&[&format!("x={}", utf8(&nowhere))]), 1, &["nothing says how", "x.json", "training.json"]);
+    image::GrayImage::new(7, 7).save(&samples).unwrap();
+    expect(&figure(&[&panel]), 1, &["is no grid of 28×28 pictures", "7×7"]);
 }

@@ -2,10 +2,14 @@
 
 #[path = "images/evaluate.rs"]
 mod evaluate;
+#[path = "images/figure.rs"]
+mod figure;
 #[path = "images/grid.rs"]
 mod grid;
 #[path = "images/model.rs"]
 mod model;
+#[path = "images/record.rs"]
+mod record;
 #[path = "images/run.rs"]
 mod run;
 #[path = "images/sample.rs"]
@@ -62,6 +66,8 @@ enum Command {
     Sample(sample::Arguments),
     /// Measure trained weights: bits per dimension, and samples beside real pictures
     Evaluate(evaluate::Arguments),
+    /// Put the pictures of long runs into a figure of the book
+    Figure(figure::Arguments),
 }
 
 /// Where to compute.
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(arguments)) => train::train(arguments),
         Some(Command::Sample(arguments)) => sample::sample(arguments),
         Some(Command::Evaluate(arguments)) => evaluate::evaluate(arguments),
+        Some(Command::Figure(arguments)) => figure::figure(arguments),
         None => sample::sample(&cli.sample),
     })
 }

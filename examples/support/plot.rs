@@ -264,7 +264,8 @@ fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line[start..].split('"').next()
 }
 
-fn escaped(text: &str) -> String {
+/// As text of an SVG.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

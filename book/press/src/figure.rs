@@ -79,6 +79,13 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_within_a_figure_stays_as_it_is() {
+        let image = "<image style=\"image-rendering:pixelated\" href=\"data:image/png;base64,iVBORw0KGgo=\"/>";
+        let html = inline(&format!("<svg viewBox=\"0 0 9 6\">{image}</svg>"), "mnist-samples", "Digits").unwrap();
+        assert!(html.contains(image), "{html}");
+    }
+
+    #[test]
     fn a_heavy_figure_is_refused() {
         assert!(inline(&format!("<svg viewBox=\"0 0 1 1\">{}</svg>", "x".repeat(HEAVIEST)), "f", "a").is_err());
         assert!(inline("<p>", "f", "a").is_err());

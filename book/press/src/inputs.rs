@@ -1,9 +1,9 @@
 //! What the book is made of, beside its chapters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -20,8 +20,10 @@ pub struct Inputs {
     pub sources: Sources,
     pub reports: BTreeMap<String, Report>,
     pub numbers: Numbers,
-    /// SVG, by name.
+    /// SVG, by name: of `book/src/figures`, and of `book/src/results`.
     pub figures: BTreeMap<String, String>,
+    /// The names of those in `book/src/results`: no quick example makes them again.
+    pub of_long_runs: BTreeSet<String>,
     /// `book/references.toml`, by key.
     pub references: BTreeMap<String, Reference>,
     /// `book/symbols.toml`.
@@ -185,13 +187,19 @@ pub struct Folders {
 impl Inputs {
     pub fn read(folders: &Folders, problems: &Problems) -> Result<Self> {
         let book = folders.root.join("book");
-        let figures = book.join("src/figures");
+        let (figures, results) = (book.join("src/figures"), book.join("src/results"));
+        let mut pictures = read_figures(&results)?;
+        let of_long_runs = pictures.keys().cloned().collect();
+        for (name, svg) in read_figures(&figures)? {
+            ensure!(pictures.insert(name.clone(), svg).is_none(), "{name}.svg is in src/figures and in src/results");
+        }
         Ok(Self {
             plan: toml_file::<Chapters>(&book.join("chapters.toml"))?.chapter,
             sources: Sources::read(&folders.root, problems)?,
             reports: report::read(&folders.checks)?,
-            numbers: Numbers::read(&[&book.join("src/results"), &figures])?,
-            figures: read_figures(&figures)?,
+            numbers: Numbers::read(&[&results, &figures])?,
+            figures: pictures,
+            of_long_runs,
             references: toml_file(&book.join("references.toml"))?,
             symbols: toml_file::<Symbols>(&book.join("symbols.toml"))?.symbol,
             terms: toml_file::<Terms>(&book.join("glossary.toml"))?.term,

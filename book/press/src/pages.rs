@@ -223,10 +223,16 @@ mod tests {
             "<img alt=\"\" src=\"//cdn.example/x.png\">",
             "<a href=\"HTTP://example.org\">",
             "<p style=\"background: url( 'https://x/y' )\">",
+            "<svg><image href=\"https://cdn.example/x.png\"/></svg>",
         ] {
             assert!(found(&[("a.html", page)])[0].contains("remote reference"), "{page}");
         }
         assert_eq!(found(&[("a.css", "a{}\n@import 'https://x';")]), ["a.css:2: remote reference in a style"]);
+    }
+
+    #[test]
+    fn pictures_within_the_page_pass() {
+        assert_eq!(found(&[("a.html", "<svg><image href=\"data:image/png;base64,iVBORw0=\"/></svg>")]), [""; 0]);
     }
 
     #[test]

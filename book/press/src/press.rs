@@ -371,7 +371,9 @@ impl<'a> Press<'a> {
         }
         let svg = match self.inputs.figures.get(name) {
             Some(svg) => figure::inline(svg, name, alt),
-            None => Err(format!("there is no book/src/figures/{name}.svg: run `cargo xtask figures`")),
+            None => Err(format!(
+                "there is no book/src/figures/{name}.svg (`cargo xtask figures` makes it), nor book/src/results/{name}.svg"
+            )),
         };
         let svg = svg.unwrap_or_else(|problem| {
             self.problem(here, problem);
@@ -388,6 +390,9 @@ impl<'a> Press<'a> {
 
     /// A figure has an example that makes it, and the JSON of what it shows.
     fn check_origin(&self, name: &str, here: Here) {
+        if self.inputs.of_long_runs.contains(name) {
+            return self.check_long_run(name, here);
+        }
         let made = self
             .inputs
             .sources
@@ -398,6 +403,25 @@ impl<'a> Press<'a> {
             self.problem(here, format!("no example makes the figure `{name}`"));
         }
         if !self.inputs.numbers.0.contains_key(name) {
+            self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
+        }
+    }
+
+    /// The JSON of a long run's figure names the command of an example that made it, and that of each of its panels.
+    fn check_long_run(&self, name: &str, here: Here) {
+        let json = self.inputs.numbers.0.get(name);
+        let panels = json.and_then(|json| json.get("shows")?.as_array()).map_or(&[][..], Vec::as_slice);
+        for (json, words) in json.into_iter().map(|json| (json, name)).chain(panels.iter().map(|panel| (panel, ""))) {
+            let command = json.get("command").and_then(|command| command.as_str()).unwrap_or_default();
+            let example = command.split("--example ").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let file = format!("examples/{}.rs", example.unwrap_or_default());
+            if !self.inputs.sources.files.contains_key(&file) || !command.contains(words) {
+                let problem =
+                    format!("book/src/results/{name}.json does not name the command that made it: {command:?}");
+                self.problem(here, problem);
+            }
+        }
+        if json.is_none() {
             self.problem(here, format!("the figure `{name}` has no JSON of what it shows beside it"));
         }
     }
@@ -734,7 +758,8 @@ impl<'a> Press<'a> {
         }
         for name in self.inputs.figures.keys().filter(|name| !self.figures.contains_key(*name)) {
             if stems.iter().any(|stem| name.starts_with(&format!("{stem}-"))) {
-                let place = Place::new(format!("book/src/figures/{name}.svg"), 0);
+                let folder = if self.inputs.of_long_runs.contains(name) { "results" } else { "figures" };
+                let place = Place::new(format!("book/src/{folder}/{name}.svg"), 0);
                 self.problems.add(&place, "this figure is in no chapter");
             }
         }
@@ -948,6 +973,10 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    fn long_run(command: &str, of_its_panel: &str) -> serde_json::Value {
+        serde_json::json!({"alt": "words", "command": command, "shows": [{"command": of_its_panel}]})
+    }
+
     fn inputs(kinds: &[&str], problems: &Problems) -> Inputs {
         let files = [
             ("src/forward.rs", FORWARD),
@@ -960,8 +989,17 @@ mod tests {
             plan: vec![planned(4, "forward"), planned(5, "posterior")],
             sources: Sources::new(files.map(|(f, t)| (f.to_owned(), t.to_owned())).into(), problems),
             reports: BTreeMap::from([("q_step".into(), Report::new(kinds.iter().map(|kind| check(kind)).collect()))]),
-            numbers: Numbers(BTreeMap::from([("forward-a".into(), serde_json::json!({"alt": "words", "gap": 0.5}))])),
-            figures: BTreeMap::from([("forward-a".into(), "<svg viewBox=\"0 0 1 1\"></svg>".into())]),
+            numbers: Numbers(BTreeMap::from([
+                ("forward-a".into(), serde_json::json!({"alt": "words", "gap": 0.5})),
+                ("long".into(), long_run("cargo run --example forward -- figure long", "cargo run --example forward")),
+                ("nameless".into(), long_run("cargo run --example forward -- figure", "cargo run --example forward")),
+                ("panelless".into(), long_run("cargo run --example forward -- figure panelless", "")),
+                ("exampleless".into(), long_run("cargo run --example forwards -- figure exampleless", "")),
+            ])),
+            figures: ["forward-a", "long", "nameless", "panelless", "exampleless", "jsonless"]
+                .map(|name| (name.to_owned(), "<svg viewBox=\"0 0 1 1\"></svg>".to_owned()))
+                .into(),
+            of_long_runs: ["long", "nameless", "panelless", "exampleless", "jsonless"].map(str::to_owned).into(),
             references: BTreeMap::from([(
                 "ho2020".into(),
                 Reference {
@@ -1112,6 +1150,17 @@ mod tests {
         fails("```figure forward-b\nalt: x\nC\n```", 0, "no example makes the figure");
         fails("```figure forward-b\nalt: x\nC\n```", 0, "no book/src/figures/forward-b.svg");
         fails("```figure forward-b\nC\n```", 0, "says nowhere in words");
+    }
+
+    #[test]
+    fn a_figure_of_a_long_run_names_its_command() {
+        let (html, problems) = set("```figure long\nC\n```");
+        assert_eq!(problems, [""; 0]);
+        assert!(html.contains("id=\"fig-long\""), "{html}");
+        for name in ["nameless", "panelless", "exampleless"] {
+            fails(&format!("```figure {name}\nC\n```"), 0, "does not name the command that made it");
+        }
+        fails("```figure jsonless\nalt: x\nC\n```", 0, "has no JSON");
     }
 
     #[test]

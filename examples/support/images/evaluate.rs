@@ -1,7 +1,7 @@
 //! `evaluate`: how good a trained network is, in numbers.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
@@ -20,6 +20,7 @@ use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
 use super::model::{Model, Trained};
+use super::record::{command, processor};
 use super::sample::{Variance, shape, shipped};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
@@ -366,18 +367,4 @@ fn print_table(result: &Value) {
 fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, f64)> {
     let began = Instant::now();
     Ok((work()?, began.elapsed().as_secs_f64()))
-}
-
-/// What was typed.
-fn command() -> String {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let profile = if cfg!(debug_assertions) { "" } else { "--release " };
-    format!("cargo run {profile}--features torch --example {} -- {}", DATA_SET.name, arguments.join(" "))
-}
-
-/// What the system calls its processor, where it says so.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string(Path::new("/proc/cpuinfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
 }

@@ -10,8 +10,10 @@ use literate_diffusion::torch::dataset::Dataset;
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
 use literate_diffusion::torch::trainer::{TENTHS, Trainer};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::model::Network;
+use super::model::{Name, Network};
+use super::record::{command, record};
 use super::train::Setting;
 use super::{Outcome, grid, sample};
 use crate::DATA_SET;
@@ -47,6 +49,9 @@ pub struct Run {
 /// What a run has found so far.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Progress {
+    /// What was typed to begin.
+    #[serde(default)]
+    command: String,
     /// For each epoch that is done, the mean loss over each tenth of 1..=T.
     losses_over_t: Vec<[f64; TENTHS]>,
     rows: Vec<Row>,
@@ -76,7 +81,7 @@ pub struct Start {
 
 impl Start {
     pub fn new(setting: Setting) -> Self {
-        Self { setting, progress: Progress::default(), checkpoint: None }
+        Self { setting, progress: Progress { command: command(), ..Progress::default() }, checkpoint: None }
     }
 
     pub fn of_checkpoint(path: &Path) -> Outcome<Self> {
@@ -245,6 +250,7 @@ impl Run {
         self.progress.losses_over_t.push(self.trainer.losses());
         self.trainer.forget_losses();
         self.write_losses_over_t()?;
+        self.write_record()?;
         let model = &self.setting.model;
         model.save_weights(&self.out.join("weights.safetensors"), &self.trainer.best(), Kind::Float)?;
         self.save()?;
@@ -263,7 +269,7 @@ impl Run {
         net.parameters_mut().assign(&self.trainer.best())?;
         let samples = sample::quick(net.as_ref(), model, self.setting.seed, self.setting.precision, self.samples)?;
         let path = self.out.join(format!("samples-epoch-{:02}.png", self.progress.losses_over_t.len()));
-        grid::write(&path, &samples, self.samples.isqrt(), 2)
+        grid::write(&path, &samples, self.samples.isqrt())
     }
 
     fn write_metrics(&self) -> Outcome<()> {
@@ -294,6 +300,23 @@ impl Run {
         Figure { folder: &self.out, name: &name, alt }.curves(&axes, &curves.collect::<Vec<_>>())?;
         let json = serde_json::to_string(&self.progress.losses_over_t)?;
         Ok(write_atomically(&self.out.join("losses-over-t.json"), json.as_bytes())?)
+    }
+
+    /// What was typed, how long it took, and what came of it, for the book.
+    fn write_record(&self) -> Outcome<()> {
+        let Setting { model, epochs, batch, lr, precision, seed, .. } = &self.setting;
+        let more = json!({
+            "command": self.progress.command,
+            "data": { "name": DATA_SET.name, "train": self.data.count() },
+            "epochs": epochs,
+            "batch": batch,
+            "lr": lr,
+            "losses_over_t": { "tenths_of": model.timesteps, "epochs": self.progress.losses_over_t },
+            "rows": self.progress.rows,
+        });
+        let record = record(&model.to_string(), *seed, self.seconds(), &precision.name(), more);
+        let json = serde_json::to_string_pretty(&record)?;
+        Ok(write_atomically(&self.out.join("training.json"), json.as_bytes())?)
     }
 
     pub fn how_to_go_on(&self, data: Option<&Path>) -> String {

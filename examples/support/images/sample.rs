@@ -1,6 +1,7 @@
 //! `sample`: from a file of weights to pictures.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use literate_diffusion::objective;
@@ -9,11 +10,14 @@ use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::torch::sampler::{Method, Sampler, Sampling};
 use literate_diffusion::torch::tch::Tensor;
 use literate_diffusion::torch::unet::ImageNetwork;
+use serde_json::json;
 
-use super::model::{Model, Trained};
+use super::model::{Model, Name, Trained};
+use super::record::record;
 use super::train::Precision;
 use super::{Machine, Outcome, cli, grid, out, usage};
 use crate::DATA_SET;
+use crate::support::files::write_atomically;
 
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
@@ -83,12 +87,20 @@ pub fn sample(arguments: &Arguments) -> Outcome<()> {
     let net = trained.network(device)?;
     println!("{}; {} steps, seed {}", trained.model, times.len(), arguments.seed);
 
+    let began = Instant::now();
     let sampler = Sampler::new(net.as_ref(), &trained.model.schedule()?, &times, sampling)?;
     let (samples, strip) = in_batches(&sampler, &times, arguments)?;
+    let seconds = began.elapsed().as_secs_f64();
     let grid_path = arguments.out.join("samples.png");
-    grid::write(&grid_path, &samples, columns(arguments.count), 2)?;
+    grid::write(&grid_path, &samples, columns(arguments.count))?;
     let strip_path = arguments.out.join("reverse.png");
-    grid::write(&strip_path, &strip, shown(&times).len(), 2)?;
+    grid::write(&strip_path, &strip, shown(&times).len())?;
+    let shown_times: Vec<_> = shown(&times).into_iter().rev().collect();
+    let more = json!({ "count": arguments.count, "steps": times.len(), "times_of_the_strip": shown_times });
+    let record = record(&trained.model.to_string(), arguments.seed, seconds, &arguments.precision.name(), more);
+    for path in [&grid_path, &strip_path] {
+        write_atomically(&path.with_extension("json"), serde_json::to_string_pretty(&record)?.as_bytes())?;
+    }
     println!("{} samples: {}; from noise to picture: {}", arguments.count, grid_path.display(), strip_path.display());
     Ok(())
 }
