@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use literate_diffusion::guidance::{self, Classes};
 use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::{Result, Schedule, Step, forward, objective, paper, sampler};
-use ndarray::{Array1, Array2, ArrayRef2, Axis, array};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView2, Axis, array, concatenate};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -292,7 +292,7 @@ fn figure_worth(folder: &Path, data: &Classes, schedule: &Schedule) -> Outcome<P
     };
     let curves = [curve("without the class", VERMILION, 0)?, curve("with it", BLUE, 1)?];
     let alt = "The least loss over t for two classes on a line. Both curves begin together near 1 and end together near 0. \
-               In the first quarter of the times, the one without the class lies clearly above.";
+               Between t = 50 and t = 600, the one without the class lies clearly above.";
     Figure { folder, name: "guidance-worth", alt }.curves(&Axes { x: "t", y: "least loss", log_y: false }, &curves)
 }
 
@@ -331,7 +331,7 @@ fn figure_densities(folder: &Path, data: &Classes, schedule: &Schedule) -> Outco
     let begin = Array1::linspace(-4.0, 4.0, 401).insert_axis(Axis(1));
     let mut curves = Vec::new();
     for (weight, colour, [asked, made]) in
-        [(1.0, INK, ["w = 1", ""]), (2.0, BLUE, ["", "made, w = 2"]), (4.0, VERMILION, ["", "made, w = 4"])]
+        [(1.0, INK, ["the class (w = 1)", ""]), (2.0, BLUE, ["", "made, w = 2"]), (4.0, VERMILION, ["", "made, w = 4"])]
     {
         let (x, density) = tilted_density(data, weight)?;
         let inside = |(x, _): &(f64, f64)| (-0.5..=3.2).contains(x);
@@ -356,20 +356,21 @@ fn figure_plane(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
     let spread = noise(600, 2) * 0.3_f64.sqrt();
     let centres = [[-0.87, -0.5], [0.0, 1.0], [0.87, -0.5]];
     let chunks = spread.axis_chunks_iter(Axis(0), 200).zip(centres);
-    let data_clouds: Vec<Array2<f64>> = chunks.map(|(chunk, centre)| &chunk + &Array1::from_iter(centre)).collect();
+    let around = |(chunk, centre): (ArrayView2<f64>, [f64; 2])| &chunk + &Array1::from_iter(centre);
+    let clouds: Vec<Array2<f64>> = chunks.map(around).collect();
+    let others = concatenate![Axis(0), clouds[1], clouds[2]];
     let made = WEIGHTS.map(|weight| sample(&data, schedule, 0.0, &begin, guide(weight)));
     let mut panels = Vec::new();
     let made = made.into_iter().collect::<Result<Vec<_>>>()?;
     for (weight, made) in WEIGHTS.iter().zip(&made) {
         let clouds = vec![
-            Cloud { label: "the class", colour: INK, points: data_clouds[0].view() },
-            Cloud { label: "two other classes", colour: ORANGE, points: data_clouds[1].view() },
-            Cloud { label: "", colour: ORANGE, points: data_clouds[2].view() },
+            Cloud { label: "two other classes", colour: ORANGE, points: others.view() },
+            Cloud { label: "the class", colour: INK, points: clouds[0].view() },
             Cloud { label: "made", colour: BLUE, points: made.view() },
         ];
         panels.push(Panel { title: format!("w = {weight}"), clouds });
     }
     let alt = "Four panels with three overlapping clouds. With w = 1 the samples lie over the cloud of their class. As w grows \
                to 2, 4 and 8 they draw together, and move to the outer side of it, away from the other two.";
-    Figure { folder, name: "guidance-plane", alt }.panels(&panels, 4, -2.7..2.7)
+    Figure { folder, name: "guidance-plane", alt }.panels(&panels, 4, -3.4..2.8)
 }
