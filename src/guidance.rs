@@ -135,7 +135,11 @@ impl Classes {
     /// ```
     // ANCHOR: class_eps
     pub fn class_eps(&self, xt: &ArrayRef2<f64>, step: Step, class: usize) -> Result<Array2<f64>> {
-        Ok(self.marginal(step).class_score(xt, class)? * -step.one_minus_alpha_bar.sqrt())
+        self.known(class)?;
+        self.same_dimensions(xt)?;
+        let variance = step.alpha_bar * self.variances[class] + step.one_minus_alpha_bar;
+        let off = &xt.view() - &(&self.means.row(class) * step.alpha_bar.sqrt());
+        Ok(off * (step.one_minus_alpha_bar.sqrt() / variance))
     }
     // ANCHOR_END: class_eps
 

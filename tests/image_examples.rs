@@ -289,6 +289,25 @@ fn evaluation_of_classes() {
     assert_eq!(samples["frechet"]["real"], guided[0]["frechet"]["real"]);
 }
 
+/// Without a command, pictures come of the weights that are in the project.
+#[test]
+fn shipped_weights() {
+    let sample = |name: &str, more: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let common = ["--count", "2", "--steps", "2", "--threads", "1", "--out", utf8(out.path())];
+        let output = run(name, &[&common[..], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        image::open(out.path().join("samples.png")).unwrap().into_rgb8()
+    };
+    assert_eq!(sample("mnist", &[]).dimensions(), (58 + 2, 2 * 58 + 2));
+    let of_no_class = sample("cifar100", &[]);
+    assert_eq!(of_no_class.dimensions(), (66 + 2, 2 * 66 + 2));
+    let of_class = sample("cifar100", &["--class", "82"]);
+    assert_ne!(of_class, of_no_class);
+    assert_ne!(of_class, sample("cifar100", &["--class", "82", "--guidance", "3"]));
+    assert_eq!(of_no_class, sample("cifar100", &["--class", "82", "--guidance", "0"]));
+}
+
 #[test]
 fn samples() {
     let (_, trained) = trained();
