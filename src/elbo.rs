@@ -56,12 +56,12 @@ pub enum DecoderVariance {
 
 /// The forward process undone one step, where the data is Gaussian with this mean and variance (per dimension).
 ///
-/// With u_t = ᾱ_t v + 1 − ᾱ_t, the variance of x_t, it is Bayes' rule for x_{t−1} ~ N(√ᾱ_{t−1} m, u_{t−1}) and
+/// With V_t = ᾱ_t v + 1 − ᾱ_t, the variance of x_t, it is Bayes' rule for x_{t−1} ~ N(√ᾱ_{t−1} m, V_{t−1}) and
 /// x_t | x_{t−1} ~ N(√α_t x_{t−1}, β_t).
 ///
 /// # Formula
 /// q(x_{t−1} | x_t) = N(a_t x_t + b_t, s_t),
-/// a_t = √α_t u_{t−1}/u_t,  b_t = √ᾱ_{t−1} m β_t/u_t,  s_t = β_t u_{t−1}/u_t                      (slug `exact_reverse`)
+/// a_t = √α_t V_{t−1}/V_t,  b_t = √ᾱ_{t−1} m β_t/V_t,  s_t = β_t V_{t−1}/V_t                      (slug `exact_reverse`)
 /// # Errors
 /// [`Error::OutOfRange`] unless `variance` is a finite number, 0 or above
 /// # Source
@@ -376,10 +376,10 @@ impl LinearVae {
 
     /// What the bound is a bound of: the log-density that the decoder gives to x_0.
     ///
-    /// Each step down is a linear function of a Gaussian plus Gaussian noise, so that p(x_t) = N(μ_t, V_t I) all the way.
+    /// Each step down is a linear function of a Gaussian plus Gaussian noise, so that p(x_t) = N(μ_t, U_t I) all the way.
     ///
     /// # Formula
-    /// ln p(x_0) = ln N(x_0; μ_0, V_0 I), from μ_T = 0, V_T = 1 by μ_{t−1} = a_t μ_t + b_t, V_{t−1} = a_t² V_t + s_t
+    /// ln p(x_0) = ln N(x_0; μ_0, U_0 I), from μ_T = 0, U_T = 1 by μ_{t−1} = a_t μ_t + b_t, U_{t−1} = a_t² U_t + s_t
     ///                       (slug `log_evidence`)
     /// # Shapes
     /// `x0`: any
@@ -405,7 +405,7 @@ impl LinearVae {
 
     /// How much of ln p(x_0) the bound misses: the KL from the encoder to the posterior that the decoder implies.
     ///
-    /// The decoder's own way up, p(x_t | x_{t−1}), is Bayes' rule again: x_t ~ N(μ_t, V_t) before x_{t−1} is seen (see
+    /// The decoder's own way up, p(x_t | x_{t−1}), is Bayes' rule again: x_t ~ N(μ_t, U_t) before x_{t−1} is seen (see
     /// [`log_evidence`](Self::log_evidence)). The KL of two chains is the sum of the KLs of their steps. No term is below
     /// 0, so nothing cancels, and the gap is exact where it is as small as rounding.
     ///
@@ -599,7 +599,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 1 ≤ t ≤ T − 1
     /// # Source
-    /// This book, from Var[R²] = 4r²w + 2w² and Cov[ε², R²] = 2g²
+    /// This book, from Var R² = 4r²w + 2w² and Cov(ε², R²) = 2g²
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}};
@@ -636,7 +636,7 @@ impl LinearVae {
     /// # Errors
     /// [`Error::OutOfRange`] unless 2 ≤ t ≤ T
     /// # Source
-    /// This book, from Var[D²] = 4c²w + 2w²
+    /// This book, from Var D² = 4c²w + 2w²
     /// # Examples
     /// ```
     /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}, posterior::VarianceAtOne};

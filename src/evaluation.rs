@@ -21,7 +21,7 @@ use crate::error::{Error, Result, same_shape};
 /// # Errors
 /// [`Error::Empty`] where there are no points; [`Error::ShapeMismatch`] where d differs
 /// # Source
-/// Székely, Rizzo 2013, eq. 6
+/// Székely, Rizzo 2013, with means over the points for the expectations
 /// # Examples
 /// ```
 /// use literate_diffusion::evaluation::energy_distance;
@@ -77,7 +77,7 @@ pub fn wasserstein(x: &ArrayRef1<f64>, y: &ArrayRef1<f64>) -> Result<f64> {
 /// # Shapes
 /// result: (L, 2), one direction a row
 /// # Source
-/// Bonneel, Rabin, Peyré, Pfister 2015, section 3, with even directions for random ones
+/// Bonneel, Rabin, Peyré, Pfister 2015, with even directions for random ones
 /// # Examples
 /// ```
 /// let two = literate_diffusion::evaluation::directions(2);
@@ -102,7 +102,7 @@ pub fn directions(count: usize) -> Array2<f64> {
 /// [`Error::Empty`] where there are no points or no directions; [`Error::ShapeMismatch`] where the shapes do not fit;
 /// [`Error::OutOfRange`] where a direction is not of length 1
 /// # Source
-/// Bonneel, Rabin, Peyré, Pfister 2015, definition 2
+/// Bonneel, Rabin, Peyré, Pfister 2015
 /// # Examples
 /// ```
 /// use literate_diffusion::evaluation::{directions, sliced_wasserstein};

@@ -12,7 +12,7 @@ use crate::schedule::{Schedule, Step};
 /// # Shapes
 /// `x_prev`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `x_prev` and `eps` differ in shape
+/// [`Error::ShapeMismatch`] where `x_prev` and `eps` differ in shape
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 2
 /// # Examples
@@ -37,7 +37,7 @@ pub fn q_step<D: Dimension>(x_prev: &ArrayRef<f64, D>, step: Step, eps: &ArrayRe
 /// # Shapes
 /// `x0`: any; `eps`: T arrays of the same shape, ε_1 first; result: T + 1 arrays, x_0 first
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) unless there is one `eps` a step, each of the shape of `x0`
+/// [`Error::ShapeMismatch`] unless there is one `eps` a step, each of the shape of `x0`
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 2
 /// # Examples
@@ -77,7 +77,7 @@ pub fn q_chain<D: Dimension>(
 /// # Shapes
 /// `eps_prev`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `eps_prev` and `eps` differ in shape
+/// [`Error::ShapeMismatch`] where `eps_prev` and `eps` differ in shape
 /// # Source
 /// Ho, Jain, Abbeel 2020, the step from eq. 2 to eq. 4
 /// # Examples
@@ -111,7 +111,7 @@ pub fn merge_noise<D: Dimension>(
 /// # Shapes
 /// `x0`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `x0` and `eps` differ in shape
+/// [`Error::ShapeMismatch`] where `x0` and `eps` differ in shape
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 4
 /// # Examples
@@ -133,9 +133,9 @@ pub fn q_sample<D: Dimension>(x0: &ArrayRef<f64, D>, step: Step, eps: &ArrayRef<
 /// The mean and variance of x_t, from those of x_0 (one number each, per dimension).
 ///
 /// # Formula
-/// E[x_t] = √ᾱ_t · E[x_0],  Var[x_t] = ᾱ_t · Var[x_0] + 1 − ᾱ_t                      (slug `marginal_moments`)
+/// E x_t = √ᾱ_t · E x_0,  Var x_t = ᾱ_t · Var x_0 + 1 − ᾱ_t                      (slug `marginal_moments`)
 /// # Errors
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) unless `variance` is a finite number, 0 or above
+/// [`Error::OutOfRange`] unless `variance` is a finite number, 0 or above
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 4, averaged over x_0
 /// # Examples

@@ -140,7 +140,7 @@ pub fn pathwise_gradient<D: Dimension>(slope: &ArrayRef<f64, D>, eps: &ArrayRef<
 /// [`Error::ShapeMismatch`] where `value` and `eps` differ in shape; [`Error::OutOfRange`] unless `variance` is a finite
 /// number above 0
 /// # Source
-/// Williams 1992, section 4
+/// Williams 1992, section 6 (for any law: section 4)
 /// # Examples
 /// ```
 /// use literate_diffusion::gaussian::score_function_gradient;
@@ -392,11 +392,11 @@ pub fn entropy(variance: f64, dimensions: usize) -> Result<f64> {
 
 /// How much the logarithm of a mean exceeds the mean of the logarithms: Jensen's inequality says that it is never below 0.
 ///
-/// With m = E[v], the terms v/m − 1 have mean 0. So the gap is the mean of v/m − 1 − ln(v/m), where no term is negative:
+/// With m = E v, the terms v/m − 1 have mean 0. So the gap is the mean of v/m − 1 − ln(v/m), where no term is negative:
 /// a straight line that touches ln lies above it. In this form nothing cancels.
 ///
 /// # Formula
-/// ln E[v] − E[ln v] ≥ 0,  E[v] = Σ_i w_i v_i / Σ_i w_i                      (slug `jensen_gap`)
+/// ln E v − E ln v ≥ 0,  E v = Σ_i w_i v_i / Σ_i w_i                      (slug `jensen_gap`)
 /// # Shapes
 /// `weights`, `values`: any, equal; the weights need not add up to 1
 /// # Errors

@@ -55,7 +55,7 @@ impl Real for f64 {
 /// # Shapes
 /// `x`: (N, in); `weight`: (out, in), as in PyTorch; `bias`: (out); result: (N, out)
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they do not fit together
+/// [`Error::ShapeMismatch`] where they do not fit together
 /// # Source
 /// Rumelhart, Hinton, Williams 1986, eq. 1
 /// # Examples
@@ -92,7 +92,7 @@ pub struct LinearGradient<F> {
 /// # Shapes
 /// `x`: (N, in); `weight`: (out, in); `delta`: (N, out); result: as `x`, as `weight`, (out)
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they do not fit together
+/// [`Error::ShapeMismatch`] where they do not fit together
 /// # Source
 /// Rumelhart, Hinton, Williams 1986, eqs. 6 and 7
 /// # Examples
@@ -149,7 +149,7 @@ fn relu_of_number<F: Real>(a: F) -> F {
 /// # Shapes
 /// `a`, `delta`, result: any, all equal; relu(a) may stand for `a`, since both are above 0 in the same places
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `a` and `delta` differ in shape
+/// [`Error::ShapeMismatch`] where `a` and `delta` differ in shape
 /// # Source
 /// Nair, Hinton 2010, section 2; PyTorch's choice at 0
 /// # Examples
@@ -173,7 +173,7 @@ pub fn relu_backward<F: Real, D: Dimension>(a: &ArrayRef<F, D>, delta: &ArrayRef
 /// # Shapes
 /// `table`: (T, width), whose first row is E_1; `times`: N values in 1..=T; result: (N, width)
 /// # Errors
-/// [`Error::StepOutOfRange`](crate::Error::StepOutOfRange) for a time outside 1..=T
+/// [`Error::StepOutOfRange`] for a time outside 1..=T
 /// # Source
 /// Bengio, Ducharme, Vincent, Jauvin 2003, section 2 (there the words of a text)
 /// # Examples
@@ -199,8 +199,8 @@ pub fn embedding<F: Real>(table: &ArrayRef2<F>, times: &[usize]) -> Result<Array
 /// # Shapes
 /// `times`: N values in 1..=T; `delta`: (N, width); result: (T, width)
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) unless there is one time a row of `delta`;
-/// [`Error::StepOutOfRange`](crate::Error::StepOutOfRange) for a time outside 1..=T
+/// [`Error::ShapeMismatch`] unless there is one time a row of `delta`;
+/// [`Error::StepOutOfRange`] for a time outside 1..=T
 /// # Source
 /// The chain rule: the row E_t goes into the loss once for every n with t_n = t
 /// # Examples
@@ -231,8 +231,8 @@ pub fn embedding_backward<F: Real>(timesteps: usize, times: &[usize], delta: &Ar
 /// # Shapes
 /// `eps_theta`, `eps`, result: any, all equal, M elements
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they differ in shape;
-/// [`Error::Empty`](crate::Error::Empty) where they have no element
+/// [`Error::ShapeMismatch`] where they differ in shape;
+/// [`Error::Empty`] where they have no element
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 14, as a mean over dimensions too
 /// # Examples
@@ -270,7 +270,7 @@ pub fn loss_gradient<F: Real, D: Dimension>(
 /// # Shapes
 /// result: weight (out, in) and bias (out)
 /// # Errors
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) where a width is 0
+/// [`Error::OutOfRange`] where a width is 0
 /// # Source
 /// He, Zhang, Ren, Sun 2015, eq. 15, with the slope √5 of PyTorch's `Linear.reset_parameters`
 /// # Examples
@@ -299,7 +299,7 @@ pub fn linear_init<F: Real>(outputs: usize, inputs: usize, rng: &mut impl Rng) -
 /// # Shapes
 /// result: (T, width)
 /// # Errors
-/// [`Error::NoTimesteps`](crate::Error::NoTimesteps) where T = 0
+/// [`Error::NoTimesteps`] where T = 0
 /// # Source
 /// PyTorch's `Embedding.reset_parameters`
 /// # Examples
@@ -458,13 +458,13 @@ pub struct Activations<F> {
 /// The network ε_θ(x_t, t), keeping what each layer was given.
 ///
 /// # Formula
-/// h_0 = x_t;  h_l = relu(h_{l−1} W_lᵀ + b_l + E_l[t]) for l = 1, …, L − 1;
+/// h_0 = x_t;  h_l = relu(h_{l−1} W_lᵀ + b_l + E_l\[t]) for l = 1, …, L − 1;
 /// ε_θ = h_{L−1} W_Lᵀ + b_L                      (slug `mlp_forward`)
 /// # Shapes
 /// `x`: (N, 2); `times`: N values in 1..=T; result: (N, 2), and h_l (N, width of layer l)
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where `x` does not fit the network or there is not one time a
-/// row; [`Error::StepOutOfRange`](crate::Error::StepOutOfRange) for a time outside 1..=T
+/// [`Error::ShapeMismatch`] where `x` does not fit the network or there is not one time a
+/// row; [`Error::StepOutOfRange`] for a time outside 1..=T
 /// # Source
 /// The network `MLPDiffusion` of the widespread S-curve notebook
 /// # Examples
@@ -498,11 +498,11 @@ pub fn mlp_forward<F: Real>(net: &MlpDiffusion<F>, x: &ArrayRef2<F>, times: &[us
 ///
 /// # Formula
 /// δ_L = ∂L/∂ε_θ;  δ_l = (δ_{l+1} W_{l+1}) where h_l > 0, else 0, for l = L − 1, …, 1;
-/// ∂L/∂W_l = δ_lᵀ h_{l−1},  ∂L/∂b_l = Σ_n δ_{l,n},  ∂L/∂E_l[t] = Σ_{n : t_n = t} δ_{l,n}                (slug `mlp_backward`)
+/// ∂L/∂W_l = δ_lᵀ h_{l−1},  ∂L/∂b_l = Σ_n δ_{l,n},  ∂L/∂E_l\[t] = Σ_{n : t_n = t} δ_{l,n}                (slug `mlp_backward`)
 /// # Shapes
 /// `there`: of [`mlp_forward`] for the same `net` and `times`; `delta`: (N, 2); result: as `net`
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) and [`Error::StepOutOfRange`](crate::Error::StepOutOfRange) as
+/// [`Error::ShapeMismatch`] and [`Error::StepOutOfRange`] as
 /// [`mlp_forward`], where an argument belongs to another network or batch
 /// # Source
 /// Rumelhart, Hinton, Williams 1986, for this network
@@ -548,7 +548,7 @@ pub fn mlp_backward<F: Real>(
 /// # Shapes
 /// `gradient`: any tensors
 /// # Errors
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) unless `max_norm` is a finite number above 0
+/// [`Error::OutOfRange`] unless `max_norm` is a finite number above 0
 /// # Source
 /// Pascanu, Mikolov, Bengio 2013, algorithm 1; the 10⁻⁶ is PyTorch's
 /// # Examples
@@ -623,8 +623,8 @@ impl AdamSettings {
 /// # Shapes
 /// `theta`, `gradient`, `m`, `v`: any, all equal; `k` counts the steps, 1 at the first
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they differ in shape;
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) where `k` is 0, η or ε is not a finite number above 0, or a β is
+/// [`Error::ShapeMismatch`] where they differ in shape;
+/// [`Error::OutOfRange`] where `k` is 0, η or ε is not a finite number above 0, or a β is
 /// outside 0 ≤ β < 1
 /// # Source
 /// Kingma, Ba 2015, algorithm 1
@@ -686,8 +686,8 @@ fn normal_or_zero<F: Real>(x: F) -> F {
 /// # Shapes
 /// `average`, `theta`: any, equal
 /// # Errors
-/// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) where they differ in shape;
-/// [`Error::OutOfRange`](crate::Error::OutOfRange) unless 0 ≤ μ ≤ 1
+/// [`Error::ShapeMismatch`] where they differ in shape;
+/// [`Error::OutOfRange`] unless 0 ≤ μ ≤ 1
 /// # Source
 /// Ho, Jain, Abbeel 2020, appendix B, there with μ = 0.9999
 /// # Examples

@@ -31,7 +31,7 @@ pub const SOUND_BETA_T: f64 = 0.2;
 /// Half the width of a bin of 8-bit data on [−1, 1]. Source: Ho, Jain, Abbeel 2020, eq. 13.
 pub const PIXEL_HALF_BIN: f64 = 1.0 / 255.0;
 
-/// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.2.
+/// The cut-off γ of the min-SNR weight. Source: Hang et al. 2023, section 4.
 pub const MIN_SNR_GAMMA: f64 = 5.0;
 /// The standard deviation of the noise on each coordinate of the S-curve, in the classic notebook and in `sound`.
 pub const S_CURVE_NOISE: f64 = 0.1;

@@ -308,7 +308,7 @@ impl Marginal {
     /// # Errors
     /// [`Error::ShapeMismatch`] unless `xt` has two columns
     /// # Source
-    /// Vincent 2011, eq. 11 onwards, for this mixture
+    /// Vincent 2011, section 4, for this mixture
     /// # Examples
     /// ```
     /// use literate_diffusion::s_curve::SCurve;

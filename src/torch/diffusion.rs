@@ -165,7 +165,7 @@ pub fn v_weight(steps: &Steps, variance: &Tensor) -> Tensor {
     x0_weight(steps, variance) * &steps.one_minus_alpha_bar
 }
 
-/// ½(SNR(t − 1) − SNR(t)); infinite at t = 1. Source: Kingma, Salimans, Poole, Ho 2021, eq. 13.
+/// ½(SNR(t − 1) − SNR(t)); infinite at t = 1. Source: Kingma, Salimans, Poole, Ho 2021, section 4.
 pub fn snr_weight(steps: &Steps) -> Tensor {
     // a/(1 − a) − b/(1 − b) = (a − b)/((1 − a)(1 − b)), and ᾱ_{t−1} − ᾱ_t = ᾱ_{t−1} β_t.
     &steps.alpha_bar_prev * &steps.beta / (&steps.one_minus_alpha_bar_prev * &steps.one_minus_alpha_bar * 2.0)

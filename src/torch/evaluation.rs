@@ -437,7 +437,7 @@ impl Moments {
 /// # Errors
 /// [`Error::ShapeMismatch`] where the dimensions differ; [`Error::OutOfRange`] where a covariance is not finite
 /// # Source
-/// Dowson, Landau 1982, eq. 4; as a measure of samples: Heusel et al. 2017, eq. 6
+/// Dowson, Landau 1982; as a measure of samples: Heusel et al. 2017, eq. 6
 /// # Examples
 /// ```
 /// use literate_diffusion::torch::{evaluation::{Moments, frechet_distance}, tch::Tensor};
