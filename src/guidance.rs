@@ -167,7 +167,7 @@ impl Classes {
         let probabilities = self.marginal(step).class_probabilities(xt)?;
         let mut eps = Array2::zeros(xt.raw_dim());
         for (class, probability) in probabilities.columns().into_iter().enumerate() {
-            eps += &(self.class_eps(xt, step, class)? * &probability.insert_axis(Axis(1)));
+            eps += &(self.class_eps(xt, step, class)? * probability.insert_axis(Axis(1)));
         }
         Ok(eps)
     }
@@ -196,7 +196,7 @@ impl Classes {
     pub fn classifier_score(&self, xt: &ArrayRef2<f64>, class: usize) -> Result<Array2<f64>> {
         let mut score = self.class_score(xt, class)?;
         for (other, probability) in self.class_probabilities(xt)?.columns().into_iter().enumerate() {
-            score -= &(self.class_score(xt, other)? * &probability.insert_axis(Axis(1)));
+            score -= &(self.class_score(xt, other)? * probability.insert_axis(Axis(1)));
         }
         Ok(score)
     }

@@ -69,7 +69,7 @@ impl Case {
     /// The integral of f(x_0) q(x_0 | k) q(x_t | x_0) on a grid of x_0, wide enough for an x_t far from the class.
     fn joint(&self, k: usize, f: impl Fn(f64) -> f64) -> f64 {
         let (mean, sigma) = (self.means[k], self.variances[k].sqrt());
-        integral(mean - 30.0 * sigma, mean + 30.0 * sigma, 2400, |x0| {
+        integral(mean - 30.0 * sigma, mean + 30.0 * sigma, 1200, |x0| {
             let of_xt = gaussian::density(self.xt, self.step.alpha_bar.sqrt() * x0, self.step.one_minus_alpha_bar);
             f(x0) * gaussian::density(x0, mean, sigma * sigma).unwrap() * of_xt.unwrap()
         })
