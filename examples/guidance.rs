@@ -22,6 +22,10 @@ use support::plot::{Axes, BLUE, Cloud, Curve, Figure, INK, ORANGE, Panel, VERMIL
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 type Moments = (f64, f64);
 
+/// One prediction made of x_t, the prediction without a class, and the one with it.
+trait Rule: Fn(&ArrayRef2<f64>, &ArrayRef2<f64>, &ArrayRef2<f64>, Step) -> Result<Array2<f64>> {}
+impl<F: Fn(&ArrayRef2<f64>, &ArrayRef2<f64>, &ArrayRef2<f64>, Step) -> Result<Array2<f64>>> Rule for F {}
+
 /// All of the data, and the class within it, in the example of two Gaussians.
 const ALL: Moments = (0.0, 1.0);
 const CLASS: Moments = (1.0, 0.25);
@@ -149,13 +153,7 @@ fn noised(schedule: &Schedule) -> Result<Value> {
 }
 
 /// DDIM or ancestral sampling with guidance towards class 1, or any other rule that makes one prediction of two.
-fn sample(
-    data: &Classes,
-    schedule: &Schedule,
-    eta: f64,
-    begin: &Array2<f64>,
-    rule: impl Fn(&ArrayRef2<f64>, &ArrayRef2<f64>, &ArrayRef2<f64>, Step) -> Result<Array2<f64>>,
-) -> Result<Array2<f64>> {
+fn sample(data: &Classes, schedule: &Schedule, eta: f64, begin: &Array2<f64>, rule: impl Rule) -> Result<Array2<f64>> {
     let times = evenly_spaced_times(schedule.timesteps(), 200)?;
     let denoiser = |xt: &ArrayRef2<f64>, step: Step| {
         let none = data.mixture_eps(xt, step)?;
@@ -166,7 +164,7 @@ fn sample(
 }
 
 /// The rule of guidance, with this weight.
-fn guide(weight: f64) -> impl Fn(&ArrayRef2<f64>, &ArrayRef2<f64>, &ArrayRef2<f64>, Step) -> Result<Array2<f64>> {
+fn guide(weight: f64) -> impl Rule {
     move |_, none, class, _| guidance::guided_prediction(none, class, weight)
 }
 
@@ -269,9 +267,7 @@ fn worth(data: &Classes, schedule: &Schedule) -> Result<Value> {
 /// What mistakes do to samples of class 1 of the two on a line.
 fn mistakes(data: &Classes, schedule: &Schedule) -> Result<Value> {
     let (begin, weights) = grid();
-    let of = |rule: &dyn Fn(&ArrayRef2<f64>, &ArrayRef2<f64>, &ArrayRef2<f64>, Step) -> Result<Array2<f64>>| {
-        summary(data, &sample(data, schedule, 0.0, &begin, rule)?, &weights)
-    };
+    let of = |rule: &dyn Rule| summary(data, &sample(data, schedule, 0.0, &begin, rule)?, &weights);
     let clean_classifier = |xt: &ArrayRef2<f64>, none: &ArrayRef2<f64>, _: &ArrayRef2<f64>, step| {
         guidance::classifier_guided_eps(none, &data.classifier_score(xt, 1)?, step, 1.0)
     };
