@@ -14,10 +14,10 @@
 //! | 7 | [`objective`] | what is minimised in practice |
 //! | 8 | [`sampler`] | how noise becomes data |
 //! | 9 | [`s_curve`], [`mlp`] | the two-dimensional toy, solved exactly and learned |
-//! | 13 | [`evaluation`] | how good the samples are |
-//! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
-//! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
 //! | 11 | [`evaluation`] | how good the samples are |
+//! | 12 | [`guidance`] | how a class is asked for, and louder |
+//! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
+//! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
 //!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
@@ -29,6 +29,7 @@ pub mod error;
 pub mod evaluation;
 pub mod forward;
 pub mod gaussian;
+pub mod guidance;
 pub mod mlp;
 pub mod objective;
 pub mod paper;

@@ -125,6 +125,8 @@ fn weights_that_do_not_fit() {
     let (weights, checkpoint) = (utf8(&weights), utf8(&checkpoint));
     expect(&run("mnist", &["sample", "--weights", weights, "--steps", "1001"]), 2, &["1001", "T = 1000"]);
     expect(&run("mnist", &["sample", "--weights", weights, "--class", "3"]), 2, &["--class is 3", "without classes"]);
+    let guided = run("mnist", &["evaluate", "--weights", weights, "--guidance", "2"]);
+    expect(&guided, 2, &["--guidance", "--conditional"]);
     expect(&run("cifar100", &["sample", "--weights", weights]), 1, &[weights, "mnist", "cifar100"]);
     expect(&run("cifar100", &["train", "--resume", checkpoint]), 1, &[checkpoint, "training mnist", "cifar100"]);
 
@@ -271,14 +273,39 @@ fn evaluation_of_classes() {
     let mut command = Command::new(program("mnist"));
     command.args(["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"]);
     command.args(["--pictures", "2", "--ranges", "1", "--samples", "12", "--steps", "1", "--classifier-epochs", "1"]);
+    command.args(["--guidance", "1,3"]);
     let output = command.env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let json = fs::read_to_string(out.path().join("evaluation.json")).unwrap();
-    let samples = serde_json::from_str::<serde_json::Value>(&json).unwrap()["samples"].clone();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let samples = &json["samples"];
     assert_eq!(samples["count"], 20, "as many of each class");
     let of_their_class = &samples["classifier"]["samples_of_their_class"];
     assert!((0.0..=1.0).contains(&of_their_class["accuracy"].as_f64().unwrap()));
     assert!((0.0..=1.0).contains(&of_their_class["confidence"].as_f64().unwrap()));
+    let guided = json["guided"].as_array().unwrap();
+    assert_eq!((guided.len(), &samples["guidance"], &guided[0]["guidance"]), (1, &1.0.into(), &3.0.into()));
+    assert_ne!(samples["frechet"]["samples"], guided[0]["frechet"]["samples"]);
+    assert_eq!(samples["frechet"]["real"], guided[0]["frechet"]["real"]);
+}
+
+/// Without a command, pictures come of the weights that are in the project.
+#[test]
+fn shipped_weights() {
+    let sample = |name: &str, more: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let common = ["--count", "2", "--steps", "2", "--threads", "1", "--out", utf8(out.path())];
+        let output = run(name, &[&common[..], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        image::open(out.path().join("samples.png")).unwrap().into_rgb8()
+    };
+    assert_eq!(sample("mnist", &[]).dimensions(), (58 + 2, 2 * 58 + 2));
+    let of_no_class = sample("cifar100", &[]);
+    assert_eq!(of_no_class.dimensions(), (66 + 2, 2 * 66 + 2));
+    let of_class = sample("cifar100", &["--class", "82"]);
+    assert_ne!(of_class, of_no_class);
+    assert_ne!(of_class, sample("cifar100", &["--class", "82", "--guidance", "3"]));
+    assert_eq!(of_no_class, sample("cifar100", &["--class", "82", "--guidance", "0"]));
 }
 
 #[test]

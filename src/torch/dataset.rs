@@ -50,7 +50,9 @@ impl Dataset {
 }
 
 /// Each picture mirrored, left for right, with probability ½.
+// ANCHOR: flipped
 pub fn flipped(x0: &Tensor) -> Tensor {
     let mirrored = Tensor::rand([x0.size()[0], 1, 1, 1], (Kind::Float, x0.device())).lt(0.5);
     x0.flip([-1]).where_self(&mirrored, x0)
 }
+// ANCHOR_END: flipped

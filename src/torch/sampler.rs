@@ -132,6 +132,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// The network's prediction, with guidance where it is wanted.
+    // ANCHOR: guided
     fn guided(&self, xt: &Tensor, t: usize) -> Result<Tensor> {
         let samples = xt.size().first().copied().unwrap_or(0);
         let index = Tensor::full([samples], length(t) - 1, (Kind::Int64, xt.device()));
@@ -147,6 +148,7 @@ impl<'a> Sampler<'a> {
         let of_none = predict(None)?;
         Ok(&of_none + (of_class - &of_none) * self.sampling.guidance)
     }
+    // ANCHOR_END: guided
 
     /// The noise of samples `first`, `first` + 1, … at t, or that which they begin with (t = 0).
     ///

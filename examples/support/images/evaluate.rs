@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Steps of DDIM, at most T
     #[arg(long, value_parser = cli::count, default_value_t = 50)]
     steps: usize,
+    /// The weight of guidance, of a network that knows classes; with several, as in 1,2,4, there are samples for each
+    #[arg(long, value_parser = cli::finite, value_delimiter = ',', default_value = "1", allow_negative_numbers = true)]
+    guidance: Vec<f64>,
     /// Passes of the classifier over the training data [default: until it has seen 30,000 pictures]
     #[arg(long, value_parser = cli::count)]
     classifier_epochs: Option<usize>,
@@ -108,6 +111,11 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
     if arguments.steps > model.timesteps {
         usage(&format!("--steps is {}, but these weights were trained with T = {}", arguments.steps, model.timesteps));
     }
+    if model.classes == 0 && arguments.guidance != [1.0] {
+        usage(
+            "--guidance is for weights that were trained with classes, and these were not; leave it out, or train with --conditional",
+        );
+    }
     let of = |split| Ok::<_, Box<dyn Error>>(Labelled::new(&load(arguments.data.as_deref(), split)?, device));
     let (train, test) = (of(Split::Train)?, of(Split::Test)?);
     fits(arguments, model, test.count());
@@ -116,8 +124,16 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
     let (bound, bound_seconds) = timed(|| bound_of(arguments, net.as_ref(), model, &test))?;
     let (classifier, classifier_seconds) =
         timed(|| classifier_of(arguments.classifier_epochs, arguments.seed, &train))?;
-    let (samples, sampling_seconds) = timed(|| samples_of(arguments, net.as_ref(), model))?;
-    let (compared, comparing_seconds) = timed(|| compare(arguments, model, &classifier, &samples, &train, &test))?;
+    let (mut compared, mut sampling_seconds, mut comparing_seconds) = (Vec::new(), 0.0, 0.0);
+    for &guidance in &arguments.guidance {
+        let (samples, seconds) = timed(|| samples_of(arguments, net.as_ref(), model, guidance))?;
+        sampling_seconds += seconds;
+        let (mut of_samples, seconds) = timed(|| compare(arguments, model, &classifier, &samples, &train, &test))?;
+        comparing_seconds += seconds;
+        of_samples["guidance"] = guidance.into();
+        compared.push(of_samples);
+    }
+    let guided = compared.split_off(1);
 
     let result = json!({
         "command": command(),
@@ -132,7 +148,8 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
             "comparing": comparing_seconds, "all": began.elapsed().as_secs_f64(),
         },
         "bound": bound,
-        "samples": compared,
+        "samples": compared.pop(),
+        "guided": guided,
     });
     print_table(&result);
     let path = arguments.out.join("evaluation.json");
@@ -217,7 +234,7 @@ pub fn classifier_of(epochs: Option<usize>, seed: u64, train: &Labelled) -> Outc
 }
 
 /// Samples as bytes, class by class where the network knows classes.
-fn samples_of(arguments: &Arguments, net: &dyn ImageNetwork, model: &Model) -> Outcome<Tensor> {
+fn samples_of(arguments: &Arguments, net: &dyn ImageNetwork, model: &Model, guidance: f64) -> Outcome<Tensor> {
     let times = evenly_spaced_times(model.timesteps, arguments.steps)?;
     let (schedule, each) = (model.schedule()?, per_class(arguments, model));
     let bar = cli::progress((each * model.classes.max(1)) as u64, 0, "sampling");
@@ -228,7 +245,7 @@ fn samples_of(arguments: &Arguments, net: &dyn ImageNetwork, model: &Model) -> O
             method: Method::Ddim(0.0),
             clip: Some((-1.0, 1.0)),
             class: (model.classes > 0).then_some(class),
-            guidance: 1.0,
+            guidance,
             seed: arguments.seed,
             precision: Kind::Float,
         };
@@ -334,6 +351,16 @@ fn print_table(result: &Value) {
     if result.pointer("/samples/classifier/samples_of_their_class").is_some_and(|of| !of.is_null()) {
         let accuracy = number("/samples/classifier/samples_of_their_class/accuracy");
         println!("{:<52}{accuracy:>10.3}", "its accuracy on samples of a class");
+    }
+    for guided in result["guided"].as_array().into_iter().flatten() {
+        let number = |pointer: &str| guided.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        println!(
+            "guidance {}: accuracy on samples of a class {:.3}, confidence {:.3}, Fréchet distance {:.3}",
+            number("/guidance"),
+            number("/classifier/samples_of_their_class/accuracy"),
+            number("/classifier/samples/confidence"),
+            number("/frechet/samples")
+        );
     }
 }
 
