@@ -889,9 +889,9 @@ pub fn bits_per_dim(nats: f64, dimensions: usize) -> Result<f64> {
 
 /// ln P(a < Z < b) for Z ~ N(0, 1), a < b.
 ///
-/// Each of its three forms is used where it is exact to rounding. A narrow interval is integrated by Gauss–Legendre with
-/// three nodes, since a difference of two cdfs would cancel. An interval with 0 in it is a sum of two positive parts. Any
-/// other one is a difference of two tails, where the further one is the smaller, and logarithms do not underflow.
+/// Each of its two forms is used where it is exact to a few roundings. A narrow interval is integrated by Gauss–Legendre
+/// with three nodes, since a difference of two cdfs would cancel. Any other one is a difference of two tails, where the
+/// further one is the smaller, and logarithms do not underflow.
 fn log_normal_interval(a: f64, b: f64) -> f64 {
     let (a, b) = if a + b < 0.0 { (-b, -a) } else { (a, b) };
     let (width, middle) = (b - a, 0.5 * (a + b));
@@ -901,9 +901,6 @@ fn log_normal_interval(a: f64, b: f64) -> f64 {
         let mean_density = (8.0 + 5.0 * (relative_density(node) + relative_density(-node))) / 18.0;
         return (width * mean_density).ln() - 0.5 * (middle * middle + TAU.ln());
     }
-    if a < 0.0 {
-        return (0.5 * (libm::erf(b * FRAC_1_SQRT_2) + libm::erf(-a * FRAC_1_SQRT_2))).ln();
-    }
     let (log_from_a, log_from_b) = (log_upper_tail(a), log_upper_tail(b));
     if log_from_a == f64::NEG_INFINITY {
         return log_from_a;
@@ -911,7 +908,7 @@ fn log_normal_interval(a: f64, b: f64) -> f64 {
     log_from_a + (-(log_from_b - log_from_a).exp_m1()).ln()
 }
 
-/// ln P(Z > x) for Z ~ N(0, 1), x ≥ 0. From 5 on, by Laplace's continued fraction
+/// ln P(Z > x) for Z ~ N(0, 1). From 5 on, by Laplace's continued fraction
 /// P(Z > x) = φ(x) / (x + 1/(x + 2/(x + 3/(x + ⋯)))).
 fn log_upper_tail(x: f64) -> f64 {
     if x < 5.0 {

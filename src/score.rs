@@ -170,7 +170,7 @@ pub fn score_of_atoms(xt: f64, atoms: &ArrayRef1<f64>, step: Step) -> Result<f64
 /// use literate_diffusion::{Schedule, score::explicit_loss};
 /// use ndarray::array;
 /// let step = Schedule::from_betas(&[0.5])?.step(1)?;
-/// let right = |x| -x / 0.5; // one atom at 0: x_t is N(0, 0.5)
+/// let right = |x: f64| -x / 0.5; // one atom at 0: x_t is N(0, 0.5)
 /// assert!(explicit_loss(right, &array![0.0], step)? < 1e-30);
 /// # Ok::<(), literate_diffusion::Error>(())
 /// ```
@@ -224,7 +224,7 @@ pub fn denoising_loss(model: impl Fn(f64) -> f64, atoms: &ArrayRef1<f64>, step: 
 /// use literate_diffusion::{Schedule, score::implicit_loss};
 /// use ndarray::array;
 /// let step = Schedule::from_betas(&[0.5])?.step(1)?;
-/// let right = |x| (-x / 0.5, -1.0 / 0.5); // one atom at 0: x_t is N(0, 0.5)
+/// let right = |x: f64| (-x / 0.5, -1.0 / 0.5); // one atom at 0: x_t is N(0, 0.5)
 /// assert!((implicit_loss(right, &array![0.0], step)? + 1.0).abs() < 1e-12);
 /// # Ok::<(), literate_diffusion::Error>(())
 /// ```
