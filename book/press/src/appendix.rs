@@ -6,14 +6,15 @@ use crate::html::{escape, from_rustdoc, id, unsearched};
 use crate::inputs::{Reference, slug_of};
 use crate::math;
 use crate::number::thousands;
-use crate::press::{Citation, Press, code_link, code_page, module, page, stem, summary};
+use crate::press::{Citation, Equation, Press, code_link, code_page, module, page, stem, summary};
+use crate::problem::Place;
 
 impl Press<'_> {
-    /// One of them, as HTML, for the page `here`.
-    pub fn appendix(&self, kind: &str, here: usize) -> String {
+    /// One of them, or `which` part of it, as HTML, for the page `here`.
+    pub fn appendix(&self, kind: &str, which: &str, here: usize) -> String {
         match kind {
             "notation" => self.notation(here),
-            "equations" => self.equation_index(),
+            "equations" => self.equation_index(which, here),
             "glossary" => self.glossary(here),
             "mistakes" => self.mistake_index(),
             "bibliography" => self.bibliography(),
@@ -52,9 +53,17 @@ impl Press<'_> {
         )
     }
 
-    /// Every equation with what was measured of it.
-    fn equation_index(&self) -> String {
-        let mut equations: Vec<_> = self.equations.values().collect();
+    /// Every equation of some chapters, "2 to 8", with what was measured of it.
+    fn equation_index(&self, chapters: &str, here: usize) -> String {
+        let ends = chapters.split_once(" to ").map(|(first, last)| (first.parse(), last.parse()));
+        let Some((Ok(first), Ok(last))) = ends else {
+            let place = Place::new(format!("book/src/{}", self.chapters[here].file), 1);
+            self.problems.add(&place, "`equations` needs the first and the last chapter, as in `{{equations 2 to 8}}`");
+            return String::new();
+        };
+        let number = |chapter: usize| self.chapters[chapter].planned.as_ref().map_or(0, |planned| planned.number);
+        let in_them = |equation: &&Equation| (first..=last).contains(&number(equation.chapter));
+        let mut equations: Vec<_> = self.equations.values().filter(in_them).collect();
         equations.sort_by_key(|equation| (equation.chapter, equation.place.line));
         let mut out = String::new();
         let mut cases = 0;
@@ -77,7 +86,7 @@ impl Press<'_> {
             ));
         }
         format!(
-            "<p>{} equations, checked in {} cases.</p><ol class=\"equations\">{out}</ol>",
+            "<p>Chapters {chapters}: {} equations, checked in {} cases.</p><ol class=\"equations\">{out}</ol>",
             equations.len(),
             unsearched(&thousands(&cases.to_string()))
         )

@@ -299,7 +299,7 @@ fn block_directive(text: &str) -> Option<Part> {
         "code" => Part::Code(rest.trim().into()),
         "test" => Part::Test(rest.trim().into()),
         "notation" | "equations" | "glossary" | "bibliography" | "mistakes" | "files" | "coursework" => {
-            Part::Page(word.into())
+            Part::Page(text.trim().into())
         }
         _ => return None,
     })

@@ -150,9 +150,10 @@ impl<'a> Press<'a> {
         let mut texts: Vec<String> = (0..self.chapters.len()).map(|chapter| self.chapter(chapter)).collect();
         // What the appendices list is known only now.
         for kind in ["glossary", "mistakes", "notation", "equations", "files", "bibliography", "coursework"] {
-            let mark = page_mark(kind);
-            for (chapter, text) in texts.iter_mut().enumerate().filter(|(_, text)| text.contains(&mark)) {
-                *text = text.replace(&mark, &self.appendix(kind, chapter));
+            for (chapter, text) in texts.iter_mut().enumerate() {
+                while let Some((range, which)) = find_page_mark(text, kind) {
+                    text.replace_range(range, &self.appendix(kind, &which, chapter));
+                }
             }
         }
         for (chapter, text) in texts.iter_mut().enumerate() {
@@ -832,8 +833,17 @@ impl Marks {
     }
 }
 
-fn page_mark(kind: &str) -> String {
-    format!("<!--page:{kind}-->")
+/// Stands for a page that is made by program, until it can be made: the kind, and which part of it.
+fn page_mark(page: &str) -> String {
+    format!("<!--page:{page}-->")
+}
+
+/// Where such a mark is, and what follows the kind in it.
+fn find_page_mark(text: &str, kind: &str) -> Option<(Range<usize>, String)> {
+    let begin = format!("<!--page:{kind}");
+    let start = text.find(&begin)?;
+    let end = start + text[start..].find("-->")?;
+    Some((start..end + 3, text[start + begin.len()..end].trim().to_owned()))
 }
 
 /// "04-forward.html".
