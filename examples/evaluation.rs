@@ -292,7 +292,7 @@ fn figure_networks(folder: &Path, residual: &Value) -> Outcome<PathBuf> {
         name: "evaluation-networks",
         alt: "The loss over the share of T, a point for each tenth, on a logarithmic scale, for three networks. ResidualUnet is \
               lowest and falls by a factor of a hundred towards large t. PlainUnet and TimeChannelNet \
-              are above it everywhere, and stay above 0.02 at large t.",
+              are above it everywhere, and stay above 0.015 at large t.",
     }
     .curves(
         &Axes { x: "t/T", y: "mean squared error", log_y: true },
