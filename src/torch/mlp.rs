@@ -52,8 +52,13 @@ impl MlpDiffusion {
 
     /// ε_θ for x of shape (N, 2) and N indices t − 1.
     pub fn forward(&self, x: &Tensor, index: &Tensor) -> Tensor {
+        // In place: for so small a network, making room for another result takes as long as computing it.
         let hidden = self.linears.iter().zip(&self.embeddings);
-        let h = hidden.fold(x.shallow_clone(), |h, (linear, table)| (linear.forward(&h) + table.forward(index)).relu());
+        let h = hidden.fold(x.shallow_clone(), |h, (linear, table)| {
+            let mut sum = linear.forward(&h);
+            sum += table.forward(index);
+            sum.relu_()
+        });
         self.linears.last().map_or_else(|| h.shallow_clone(), |linear| linear.forward(&h))
     }
 
