@@ -13,7 +13,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, LN_2, TAU};
 
 use ndarray::{Array, ArrayRef, Dimension, Zip};
 
-use crate::error::{Error, Result, not_negative, positive, same_shape};
+use crate::error::{Error, Result, finite, not_negative, positive, same_shape};
 use crate::gaussian::{condition_gaussian, entropy, kl_isotropic, log_density};
 use crate::paper;
 use crate::posterior::{VarianceAtOne, posterior_log_variance, posterior_mean};
@@ -949,11 +949,4 @@ fn check_path<D: Dimension>(schedule: &Schedule, path: &[Array<f64, D>]) -> Resu
         return Err(Error::ShapeMismatch { name: "path", expected: vec![expected], got: vec![path.len()] });
     }
     path.iter().try_for_each(|x| same_shape("path", &path[0], x))
-}
-
-fn finite(name: &'static str, got: f64) -> Result<()> {
-    if got.is_finite() {
-        return Ok(());
-    }
-    Err(Error::OutOfRange { name, expected: "a finite number", got })
 }

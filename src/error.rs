@@ -174,6 +174,14 @@ pub(crate) fn same_shape<A, B, D: Dimension>(
     Err(Error::ShapeMismatch { name, expected: expected.shape().to_vec(), got: got.shape().to_vec() })
 }
 
+/// Fails unless `got` is a finite number.
+pub(crate) fn finite(name: &'static str, got: f64) -> Result<()> {
+    if got.is_finite() {
+        return Ok(());
+    }
+    Err(Error::OutOfRange { name, expected: "a finite number", got })
+}
+
 /// Fails unless `got` is a finite number above 0.
 pub(crate) fn positive(name: &'static str, got: f64) -> Result<()> {
     if got.is_finite() && got > 0.0 {

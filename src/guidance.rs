@@ -8,10 +8,10 @@
 
 use ndarray::{Array, Array1, Array2, ArrayRef, ArrayRef2, ArrayView1, Axis, Dimension, Zip};
 
-use crate::error::{Error, Result, positive, same_shape};
+use crate::error::{Error, Result, finite, positive, same_shape};
 use crate::forward::{marginal_moments, weighted_sum};
 use crate::gaussian::log_density;
-use crate::sampler::ddim_sigma;
+use crate::sampler::{ddim_sigma, kept_noise};
 use crate::schedule::{Schedule, Step};
 
 /// A Gaussian: its mean, and its variance.
@@ -493,7 +493,7 @@ pub fn guided_moments(all: Moments, class: Moments, weight: f64, schedule: &Sche
         let noise = step.one_minus_alpha_bar.sqrt();
         let (a, b) = (noise * (of_all + of_class), noise * (of_all * mean_of_all + of_class * mean_of_class));
 
-        let kept = (step.one_minus_alpha_bar_prev - sigma * sigma).max(0.0).sqrt();
+        let kept = kept_noise(step, sigma)?;
         let k = kept - noise / step.alpha.sqrt();
         let slope = 1.0 / step.alpha.sqrt() + k * a;
         (mean, variance) = (slope * mean - k * b, slope * slope * variance + sigma * sigma);
@@ -532,12 +532,4 @@ pub fn guided_flow_variance(variance_of_all: f64, variance_of_class: f64, weight
 fn log_sum_exp(logs: ArrayView1<f64>) -> f64 {
     let largest = logs.fold(f64::NEG_INFINITY, |largest, &log| largest.max(log));
     largest + logs.fold(0.0, |sum, &log| sum + (log - largest).exp()).ln()
-}
-
-/// Fails unless `got` is a finite number.
-fn finite(name: &'static str, got: f64) -> Result<()> {
-    if got.is_finite() {
-        return Ok(());
-    }
-    Err(Error::OutOfRange { name, expected: "a finite number", got })
 }

@@ -13,7 +13,7 @@ use ndarray::{Axis, Dimension, NdFloat, Zip};
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal};
 
-use crate::error::{Error, Result, positive, same_shape};
+use crate::error::{Error, Result, finite, positive, same_shape};
 use crate::paper;
 
 mod matmul;
@@ -836,12 +836,4 @@ fn check_decay(decay: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::OutOfRange { name: "decay", expected: "between 0 and 1", got: decay })
-}
-
-/// Fails for NaN and infinity.
-fn finite(name: &'static str, got: f64) -> Result<()> {
-    if got.is_finite() {
-        return Ok(());
-    }
-    Err(Error::OutOfRange { name, expected: "a finite number", got })
 }

@@ -550,7 +550,7 @@ fn add_noise<D: Dimension>(mut mean: Array<f64, D>, sigma: f64, z: &ArrayRef<f64
 }
 
 /// √(1 − ᾱ_{t−1} − σ²), the share of the predicted noise that a DDIM step keeps.
-fn kept_noise(step: Step, sigma: f64) -> Result<f64> {
+pub(crate) fn kept_noise(step: Step, sigma: f64) -> Result<f64> {
     let all = step.one_minus_alpha_bar_prev.sqrt();
     // At α_t = 0 and η = 1, σ is all of the noise, and may be above it by a rounding.
     if !(0.0..=all * (1.0 + 1e-12)).contains(&sigma) {

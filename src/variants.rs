@@ -11,7 +11,7 @@ use std::f64::consts::TAU;
 
 use ndarray::{Array, ArrayRef, Dimension, Zip};
 
-use crate::error::{Error, Result, not_negative, positive, same_shape};
+use crate::error::{Error, Result, finite, not_negative, positive, same_shape};
 use crate::forward::weighted_sum;
 use crate::gaussian::ratio_excess;
 use crate::objective::{Prediction, eps_weight, l_simple, snr_weight};
@@ -786,11 +786,4 @@ fn before_noise(s: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::OutOfRange { name: "s", expected: "0 or above, and below 1, where nothing of the data is left", got: s })
-}
-
-fn finite(name: &'static str, got: f64) -> Result<()> {
-    if got.is_finite() {
-        return Ok(());
-    }
-    Err(Error::OutOfRange { name, expected: "a finite number", got })
 }

@@ -15,7 +15,7 @@ use literate_diffusion::torch::tch::{Kind, Tensor, no_grad};
 use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
-use super::evaluate::{Labelled, classifier_of, looks};
+use super::evaluate::{Labelled, classifier_of, looks, two_or_more};
 use super::model::{Model, Trained};
 use super::record::record;
 use super::sample::{shape, shipped};
@@ -33,7 +33,7 @@ pub struct Arguments {
                                 program]", data::VARIABLE, DATA_SET.name))]
     data: Option<PathBuf>,
     /// Samples of each kind
-    #[arg(long, value_parser = cli::count, default_value_t = 200)]
+    #[arg(long, value_parser = two_or_more, default_value_t = 200)]
     samples: usize,
     /// Passes of the classifier over the training data [default: until it has seen 30,000 pictures]
     #[arg(long, value_parser = cli::count)]

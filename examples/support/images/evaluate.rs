@@ -69,7 +69,7 @@ pub struct Arguments {
 }
 
 /// For clap: a number of pictures that has a spread.
-fn two_or_more(text: &str) -> Result<usize, String> {
+pub fn two_or_more(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count >= 2 => Ok(count),
         _ => Err("it must be a whole number, 2 or above".to_owned()),
