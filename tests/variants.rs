@@ -1324,7 +1324,7 @@ mod flow_time {
     /// Small at first as √(1 − ᾱ) is, and 1 where nothing of the data is left.
     #[test]
     fn limit() {
-        check!(Limit).bound(1e-5, "the next term is 1 − ᾱ").cases([1e-14, 1e-12, 1e-10], |beta| {
+        check!(Limit).bound(1e-5, "the next term is the first times √(1 − ᾱ)").cases([1e-14, 1e-12, 1e-10], |beta| {
             let small = distance_of_numbers(variants::flow_time(step_of(&[beta])), beta.sqrt(), 1e-300);
             larger(small, (variants::flow_time(step_of(&[beta, 1.0])) - 1.0).abs())
         });
