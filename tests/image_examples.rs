@@ -378,6 +378,8 @@ fn figures_of_the_book() {
     assert_eq!((&json["shows"][0]["steps"], &json["shows"][0]["seed"]), (&3.into(), &0.into()));
 
     expect(&figure(&["no file"]), 2, &["TITLE=PNG"]);
+    expect(&run("mnist", &["figure", "../few", "--alt", "a", &panel]), 2, &["letters, digits", "--out"]);
+    expect(&figure(&["x=nowhere.png"]), 1, &["there is no picture nowhere.png", "`sample`"]);
     let nowhere = folder.join("x.png");
     fs::copy(&samples, &nowhere).unwrap();
     fs::remove_file(folder.join("training.json")).unwrap();

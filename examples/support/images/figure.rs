@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::Args;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{DynamicImage, ImageEncoder, Rgba, RgbaImage};
@@ -18,6 +19,7 @@ use crate::support::plot::escaped;
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     /// The figure's name, which begins with the stem of its chapter
+    #[arg(value_parser = name)]
     name: String,
     /// What is to be seen, for those who cannot see it
     #[arg(long)]
@@ -37,6 +39,15 @@ pub struct Arguments {
     /// Folder for NAME.svg and NAME.json
     #[arg(long, default_value = "book/src/results")]
     out: PathBuf,
+}
+
+/// For clap: a name that is no path.
+fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has letters, digits, - and _ only; give the folder with --out".to_owned()),
+    }
 }
 
 /// For clap: a title and a file.
@@ -86,17 +97,25 @@ pub fn figure(arguments: &Arguments) -> Outcome<()> {
 
 /// How a PNG was made: the JSON of the same name or, of a training, training.json. Without its tables.
 fn made(png: &Path) -> Outcome<Map<String, Value>> {
+    if !png.is_file() {
+        return Err(format!("there is no picture {}; make it with `sample` or `train`", png.display()).into());
+    }
     let candidates = [png.with_extension("json"), png.with_file_name("training.json")];
     let Some(path) = candidates.iter().find(|path| path.exists()) else {
         let [own, training] = candidates.map(|path| path.display().to_string());
-        return Err(
-            format!("nothing says how {} was made: there is neither {own} nor {training}", png.display()).into()
-        );
+        return Err(format!(
+            "nothing says how {} was made: there is neither {own} nor {training}; make it anew with `sample` or `train`, \
+             which write one of them",
+            png.display()
+        )
+        .into());
     };
+    let anew = "make it anew with `sample` or `train`";
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let json: Value = serde_json::from_str(&text).map_err(|error| format!("{} is no JSON: {error}", path.display()))?;
+    let json: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{} is no JSON ({error}); {anew}", path.display()))?;
     if json.get("command").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(format!("{} has no \"command\"", path.display()).into());
+        return Err(format!("{} has no \"command\"; {anew}", path.display()).into());
     }
     let fields = json.as_object().into_iter().flatten().filter(|(key, _)| !TABLES.contains(&key.as_str()));
     Ok(fields.map(|(key, value)| (key.clone(), value.clone())).collect())
@@ -104,7 +123,9 @@ fn made(png: &Path) -> Outcome<Map<String, Value>> {
 
 /// The pictures of a PNG, one pixel each, in the columns asked for; what is between them lets the page show through.
 fn sheet(png: &Path, arguments: &Arguments) -> Outcome<RgbaImage> {
-    let image = image::open(png).map_err(|error| format!("{}: {error}", png.display()))?.into_rgba8();
+    let image = image::open(png)
+        .map_err(|error| format!("{} cannot be read ({error}); give a PNG of `sample` or `train`", png.display()))?
+        .into_rgba8();
     let side = u32::try_from(DATA_SET.side)?;
     let (zoom, gap) = (grid::ZOOM as u32, grid::GAP as u32);
     let cell = side * zoom + gap;
@@ -162,7 +183,7 @@ fn svg(panels: &[(&str, RgbaImage)], arguments: &Arguments) -> Outcome<String> {
             "<image x=\"{x:.1}\" y=\"{:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" style=\"image-rendering:pixelated\" \
              href=\"data:image/png;base64,{}\"/>",
             y + TITLE,
-            base64(&png(sheet)?)
+            BASE64_STANDARD.encode(png(sheet)?)
         )?;
     }
     svg.push_str("</svg>\n");
@@ -177,16 +198,4 @@ fn png(sheet: &RgbaImage) -> Outcome<Vec<u8>> {
     let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive);
     encoder.write_image(image.as_bytes(), image.width(), image.height(), image.color().into())?;
     Ok(png.into_inner())
-}
-
-/// Three bytes become four letters.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, i| number << 8 | three.get(i).map_or(0, |&byte| usize::from(byte)));
-        let letter = |i: usize| char::from(LETTERS[number >> (18 - 6 * i) & 63]);
-        text.extend((0..4).map(|i| if i <= three.len() { letter(i) } else { '=' }));
-    }
-    text
 }
