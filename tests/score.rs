@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::{arrays, step};
 #[cfg(feature = "torch")]
-use support::torch as twin;
+use support::{Check, torch as twin};
 use support::{check, derivative, distance, distance_of_numbers, integral, larger, z_score};
 
 /// A step and two arrays of one length.
@@ -66,6 +66,20 @@ fn normal() -> impl Strategy<Value = Normal> {
         case.xt = mean_of_xt + z * variance_of_xt.sqrt();
         case
     })
+}
+
+/// A drift of the reference, of x, the rate and the score, and that of its twin.
+#[cfg(feature = "torch")]
+fn drift_agrees(
+    check: Check,
+    right: fn(&Array1<f64>, f64, &Array1<f64>) -> Array1<f64>,
+    twin: fn(&Tensor, f64, &Tensor) -> Tensor,
+) {
+    check.bound(1e-15, "four roundings").property((0.0..20.0, arrays()), |(beta, [x, score])| {
+        let [x_there, score_there] = [&x, &score].map(|array| Tensor::from_slice(&array.to_vec()));
+        let want = mixture::numbers(&twin(&x_there, beta, &score_there));
+        distance(&right(&x, beta, &score), &want, beta * largest(&[&x, &score]))
+    });
 }
 
 /// Up to four atoms, a step that leaves 1 − ᾱ_t of at least 0.01, and x_t in units of its noise from one of them.
@@ -1449,11 +1463,7 @@ mod reverse_drift {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-15, "four roundings").property((0.0..20.0, arrays()), |(beta, [x, score])| {
-            let [x_there, score_there] = [&x, &score].map(|array| Tensor::from_slice(&array.to_vec()));
-            let want = torch_score::reverse_drift(&x_there, beta, &score_there);
-            distance(&right(&x, beta, &score), &mixture::numbers(&want), beta * largest(&[&x, &score]))
-        });
+        drift_agrees(check!(Torch), right, torch_score::reverse_drift);
     }
 
     #[test]
@@ -1693,11 +1703,7 @@ mod flow_drift {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        check!(Torch).bound(1e-15, "four roundings").property((0.0..20.0, arrays()), |(beta, [x, score])| {
-            let [x_there, score_there] = [&x, &score].map(|array| Tensor::from_slice(&array.to_vec()));
-            let want = torch_score::flow_drift(&x_there, beta, &score_there);
-            distance(&right(&x, beta, &score), &mixture::numbers(&want), beta * largest(&[&x, &score]))
-        });
+        drift_agrees(check!(Torch), right, torch_score::flow_drift);
     }
 
     #[test]

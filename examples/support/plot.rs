@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView2, Axis};
 use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
@@ -194,14 +195,13 @@ impl Curve<'_> {
     }
 }
 
-fn line(curve: &Curve) -> Vec<PathElement<(f64, f64)>> {
+fn line<'a>(curve: &Curve) -> Vec<DynElement<'static, SVGBackend<'a>, (f64, f64)>> {
     let style = curve.colour.stroke_width(2);
     let points = curve.shown();
-    if !curve.dashed {
-        return vec![PathElement::new(points, style)];
-    }
-    // A dash is every other pair of neighbours.
-    points.windows(2).step_by(2).map(|pair| PathElement::new(pair.to_vec(), style)).collect()
+    vec![match curve.dashed {
+        true => DashedPathElement::new(points, 8, 5, style).into_dyn(),
+        false => PathElement::new(points, style).into_dyn(),
+    }]
 }
 
 /// Short, and free of the noise of binary fractions.

@@ -1,12 +1,11 @@
 // What is asked of each page of the book in a browser (`cargo xtask book --browser`). Each answer is a list of problems.
 globalThis.checks = (() => {
   "use strict";
-  const ARTICLE = !location.pathname.endsWith("print.html");
   const figures = () => [...document.querySelectorAll("figure.play")];
   const controls = (figure) => [...figure.querySelectorAll("input[type=range], button")];
 
   // How the page looks: its width, its pictures, its headings, its fonts.
-  const look = async (width) => {
+  const look = async () => {
     const problems = [];
     // All of them, and laid out: a formula in another font may be wider.
     await Promise.all([...document.fonts].map((face) => face.load().catch(() => null)));
@@ -14,10 +13,11 @@ globalThis.checks = (() => {
     const root = document.documentElement;
     const content = document.querySelector(".content");
     const wide = [root, content].filter((element) => element && element.scrollWidth > element.clientWidth + 1);
-    if (wide.length && ARTICLE) {
+    if (wide.length) {
+      const edge = content.getBoundingClientRect().left + content.clientWidth;
       const culprits = [...document.querySelectorAll("main *")].filter((element) => {
         const scrolls = (at) => at && at !== content && (getComputedStyle(at).overflowX !== "visible" || scrolls(at.parentElement));
-        return element.getBoundingClientRect().right > width + 1 && !scrolls(element.parentElement);
+        return element.getBoundingClientRect().right > edge + 1 && !scrolls(element.parentElement);
       });
       problems.push("wider than the window: " + [...new Set(culprits.map((c) => c.tagName + "." + c.className))].slice(0, 5).join(", "));
     }
@@ -28,7 +28,7 @@ globalThis.checks = (() => {
     if (silent.length) problems.push(silent.length + " pictures without alternative text");
     const levels = [...document.querySelectorAll("main h1, main h2, main h3, main h4")].map((h) => +h.tagName[1]);
     levels.forEach((level, i) => {
-      if (i > 0 && level > levels[i - 1] + 1 && ARTICLE) problems.push(`a heading of level ${level} follows one of level ${levels[i - 1]}`);
+      if (i > 0 && level > levels[i - 1] + 1) problems.push(`a heading of level ${level} follows one of level ${levels[i - 1]}`);
     });
     for (const face of document.fonts) if (face.status === "error") problems.push("missing font " + face.family);
     return problems;
@@ -37,7 +37,7 @@ globalThis.checks = (() => {
   // axe, if its script has been put into the page: its findings in the light theme and in the dark one.
   const axe = async () => {
     const problems = [];
-    if (!globalThis.axe || !ARTICLE) return problems;
+    if (!globalThis.axe) return problems;
     for (const theme of ["light", "navy"]) {
       document.documentElement.classList.remove("light", "navy");
       document.documentElement.classList.add(theme);
@@ -53,8 +53,8 @@ globalThis.checks = (() => {
     return problems;
   };
 
-  // The names of the figures that move. All of them are on the page for printing too, where nothing is to be moved.
-  const plays = () => (ARTICLE ? figures().map((figure) => figure.id) : []);
+  // The names of the figures that move.
+  const plays = () => figures().map((figure) => figure.id);
 
   // Puts the focus just before a figure, so that Tab leads into it.
   const before = (i) => {
@@ -98,7 +98,7 @@ globalThis.checks = (() => {
   // Puts the focus on the first fold of the page; says whether it is open.
   const fold = () => {
     const summary = document.querySelector("main summary");
-    if (!summary || !ARTICLE) return null;
+    if (!summary) return null;
     summary.focus();
     return summary.parentElement.open;
   };

@@ -98,8 +98,6 @@ impl Browser {
             browser.call(domain, json!({}))?;
         }
         browser.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true }))?;
-        // The page of the whole book begins to print itself, which takes minutes.
-        browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": "window.print = () => {};" }))?;
         Ok(browser)
     }
 
