@@ -12,11 +12,11 @@ use literate_diffusion::posterior::{self, VarianceAtOne};
 use literate_diffusion::s_curve::{Marginal, SCurve};
 use literate_diffusion::{Result, Schedule, Step, gaussian, objective, paper};
 use ndarray::{Array1, Array2, ArrayRef2, array};
-use plotters::prelude::{ChartBuilder, Color, PathElement};
+use plotters::prelude::{ChartBuilder, PathElement};
 use serde_json::{Value, json};
 use support::contour::contours;
 use support::files::write_atomically;
-use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, VERMILION};
+use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PX, VERMILION, font, stroke};
 
 /// The steps on the S-curve: the share of noise in x_{t−1}, and where x_t/√α_t is. The second is beside the lower arc.
 const NOISE_BEFORE: f64 = 0.1;
@@ -466,10 +466,10 @@ fn figure_s_curve(folder: &Path) -> Outcome<PathBuf> {
 fn draw_landscape(panel: &Landscape, area: &Area<'_>) -> Outcome<()> {
     let ([x, z], half) = panel.window;
     let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .caption(&panel.title, ("sans-serif", 17, &INK))
-        .x_label_area_size(26)
-        .y_label_area_size(44)
+        .margin(8 * PX)
+        .caption(&panel.title, font(17))
+        .x_label_area_size(26 * PX)
+        .y_label_area_size(44 * PX)
         .build_cartesian_2d(x - half..x + half, z - half..z + half)?;
     let label = |x: &f64| format!("{}", (x * 1e3).round() / 1e3);
     chart
@@ -479,10 +479,11 @@ fn draw_landscape(panel: &Landscape, area: &Area<'_>) -> Outcome<()> {
         .y_labels(4)
         .x_label_formatter(&label)
         .y_label_formatter(&label)
-        .axis_style(INK)
-        .label_style(("sans-serif", 14, &INK))
+        .set_all_tick_mark_size(5 * PX)
+        .axis_style(stroke(INK, 1))
+        .label_style(font(14))
         .draw()?;
-    let both = [(&panel.truth, BLUE.stroke_width(3)), (&panel.gaussian, ORANGE.stroke_width(1))];
+    let both = [(&panel.truth, stroke(BLUE, 3)), (&panel.gaussian, stroke(ORANGE, 1))];
     for (lines, style) in both {
         chart.draw_series(lines.iter().map(|line| PathElement::new(line.clone(), style)))?;
     }

@@ -25,7 +25,7 @@ use plotters::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use support::files::write_atomically;
-use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PURPLE, VERMILION};
+use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PURPLE, PX, VERMILION, dot, font, stroke};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -402,12 +402,10 @@ type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 
 /// A panel with a frame, for lines and dots within a square.
 fn panel<'a, 'b>(area: &'a Area<'b>, title: &str) -> Outcome<Plane<'a, 'b>> {
-    let mut chart = ChartBuilder::on(area)
-        .margin(6)
-        .caption(title, ("sans-serif", 17, &INK))
-        .build_cartesian_2d(-3.0..3.0, -3.0..3.0)?;
+    let mut chart =
+        ChartBuilder::on(area).margin(6 * PX).caption(title, font(17)).build_cartesian_2d(-3.0..3.0, -3.0..3.0)?;
     let frame = [(-3.0, -3.0), (3.0, -3.0), (3.0, 3.0), (-3.0, 3.0), (-3.0, -3.0)];
-    chart.draw_series(std::iter::once(PathElement::new(frame, INK)))?;
+    chart.draw_series(std::iter::once(PathElement::new(frame, stroke(INK, 1))))?;
     Ok(chart)
 }
 
@@ -433,14 +431,14 @@ fn field(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
         let areas = area.split_evenly((1, 3));
         for ((tau, scores), area) in fields.iter().zip(&areas) {
             let mut chart = panel(area, &format!("τ = {tau}"))?;
-            chart.draw_series(data.rows().into_iter().map(|p| Circle::new((p[0], p[1]), 1, ORANGE.filled())))?;
+            chart.draw_series(data.rows().into_iter().map(|p| dot((p[0], p[1]), ORANGE)))?;
             for (x, s) in grid.rows().into_iter().zip(scores.rows()) {
                 let long = s[0].hypot(s[1]);
                 // Half of a mesh at the most, and shorter where the score is small.
                 let scale = 0.4 / (long + 1.0);
                 let tip = (x[0] + scale * s[0], x[1] + scale * s[1]);
-                chart.draw_series(std::iter::once(PathElement::new([(x[0], x[1]), tip], BLUE.stroke_width(1))))?;
-                chart.draw_series(std::iter::once(Circle::new(tip, 1, BLUE.filled())))?;
+                chart.draw_series(std::iter::once(PathElement::new([(x[0], x[1]), tip], stroke(BLUE, 1))))?;
+                chart.draw_series(std::iter::once(dot(tip, BLUE)))?;
             }
         }
         Ok(())
@@ -469,13 +467,13 @@ fn paths(folder: &Path, schedule: &ContinuousSchedule) -> Outcome<PathBuf> {
             [(&of_flow, "the flow", count, &areas[0]), (&of_sde, "the reverse equation", 3, &areas[1])]
         {
             let mut chart = panel(area, title)?;
-            chart.draw_series(data.rows().into_iter().map(|p| Circle::new((p[0], p[1]), 1, ORANGE.filled())))?;
+            chart.draw_series(data.rows().into_iter().map(|p| dot((p[0], p[1]), ORANGE)))?;
             for n in 0..paths {
                 let colour = if paths == count { BLUE } else { [BLUE, GREEN, PURPLE][n] };
                 let way: Vec<(f64, f64)> = states[first..].iter().map(|x| (x[[n, 0]], x[[n, 1]])).collect();
-                chart.draw_series(std::iter::once(Circle::new(way[0], 3, INK.filled())))?;
-                chart.draw_series(std::iter::once(PathElement::new(way.clone(), colour.stroke_width(1))))?;
-                chart.draw_series(std::iter::once(Circle::new(way[way.len() - 1], 3, VERMILION.filled())))?;
+                chart.draw_series(std::iter::once(Circle::new(way[0], 3 * PX, INK.filled())))?;
+                chart.draw_series(std::iter::once(PathElement::new(way.clone(), stroke(colour, 1))))?;
+                chart.draw_series(std::iter::once(Circle::new(way[way.len() - 1], 3 * PX, VERMILION.filled())))?;
             }
         }
         Ok(())

@@ -244,7 +244,7 @@ fn about_learned(schedule: &Schedule, floors: &[f64], learned: &[f64]) -> Result
     }))
 }
 
-/// The best denoiser of the S-curve, σ² by each rule and 1000 samples: their energy distance to data.
+/// The best denoiser of the S-curve, σ² by each rule and 2000 samples: their squared energy distance to data.
 fn samples(schedule: &Schedule, floors: &[f64], rng: &mut ChaCha8Rng) -> Result<Value> {
     let curve = SCurve::sound();
     let (points, others) = (curve.points(2000, rng), curve.points(2000, rng));
@@ -442,7 +442,7 @@ fn on_the_s_curve(sound: &Schedule, rng: &mut ChaCha8Rng) -> Result<Runs> {
     let curve = SCurve::sound();
     let (points, others) = (curve.points(1000, rng), curve.points(1000, rng));
     let noise = Array2::random_using(points.raw_dim(), StandardNormal, rng);
-    let fine = straight_schedule(300)?;
+    let fine = straight_schedule(3000)?;
     let exact = walk(&noise, &fine)?;
     let times: Vec<f64> = fine.steps().iter().map(|&step| flow_time(step)).collect();
     let off = |x0: &Array2<f64>| ((x0 - &exact[0]).mapv(|d| d * d).sum() / 1000.0).sqrt();
@@ -462,9 +462,11 @@ fn on_the_s_curve(sound: &Schedule, rng: &mut ChaCha8Rng) -> Result<Runs> {
         rows.push(Value::from(row));
     }
     let way = (&noise - &exact[0]).mapv(|d| d * d).sum() / 2000.0;
+    // Scaled by its mean square, one draw is as good as all of them.
+    let unit = &noise / (noise.pow2().sum() / 2000.0).sqrt();
     let gaussian: Vec<Array2<f64>> = std::iter::once(0.0)
         .chain(times.iter().copied())
-        .map(|s| &noise * (f64::powi(1.0 - s, 2) * VARIANCE + s * s).sqrt())
+        .map(|s| &unit * (f64::powi(1.0 - s, 2) * VARIANCE + s * s).sqrt())
         .collect();
     let numbers = json!({
         "rows": rows,
@@ -497,7 +499,7 @@ fn ddim_is_euler(sound: &Schedule, noise: &Array2<f64>) -> Result<Value> {
 /// A velocity, right or wrong, at x_s and its step.
 type Velocity<'a> = &'a dyn Fn(&ArrayRef2<f64>, Step) -> Result<Array2<f64>>;
 
-/// What mistakes of flow matching make of the S-curve, in 50 steps: energy distances.
+/// What mistakes of flow matching make of the S-curve, in 50 steps: squared energy distances.
 fn mistakes(sound: &Schedule, floors: &[f64], rng: &mut ChaCha8Rng) -> Result<Value> {
     let curve = SCurve::sound();
     let points = curve.points(1000, rng);

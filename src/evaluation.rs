@@ -12,7 +12,7 @@ use crate::error::{Error, Result, same_shape};
 /// The squared energy distance between two sets of points.
 ///
 /// All pairs count, a point with itself among them (the V-statistic). So the result is never below 0, and it is 0 only
-/// where the two sets are one. Two sets of n and m points of one law are (1/n + 1/m) · E‖X − X′‖ apart on average.
+/// where each point has the same share in both sets. Two sets of n and m points of one law are (1/n + 1/m) · E‖X − X′‖ apart on average.
 ///
 /// # Formula
 /// D²(x, y) = (2/nm) Σ_i Σ_j ‖x_i − y_j‖ − (1/n²) Σ_i Σ_j ‖x_i − x_j‖ − (1/m²) Σ_i Σ_j ‖y_i − y_j‖   (slug `energy_distance`)
@@ -51,7 +51,7 @@ pub fn energy_distance(x: &ArrayRef2<f64>, y: &ArrayRef2<f64>) -> Result<f64> {
 /// # Errors
 /// [`Error::Empty`] where there are no numbers; [`Error::ShapeMismatch`] where there are not as many in `y` as in `x`
 /// # Source
-/// Peyré, Cuturi 2019, eq. 2.33
+/// Peyré, Cuturi 2019
 /// # Examples
 /// ```
 /// use literate_diffusion::evaluation::wasserstein;

@@ -215,7 +215,7 @@ impl Classes {
     /// # Errors
     /// [`Error::ShapeMismatch`] where d differs; [`Error::OutOfRange`] where there is no such class, or `weight` (w) is not finite
     /// # Source
-    /// Ho, Salimans 2022, section 3.2
+    /// Ho, Salimans 2022, section 3
     /// # Examples
     /// ```
     /// use literate_diffusion::{gaussian::density, guidance::Classes};
@@ -286,7 +286,7 @@ impl Classes {
 /// # Errors
 /// [`Error::ShapeMismatch`] where the shapes differ
 /// # Source
-/// Dhariwal, Nichol 2021, section 4.1
+/// Dhariwal, Nichol 2021, section 4.2
 /// # Examples
 /// ```
 /// use literate_diffusion::guidance::bayes_score;
@@ -505,6 +505,7 @@ pub fn guided_moments(all: Moments, class: Moments, weight: f64, schedule: &Sche
 /// The variance of what DDIM makes with guidance, in the limit of many steps from pure noise, for two Gaussians.
 ///
 /// The tilted density has the weighted harmonic mean of V and v ([`tilted_moments`]); the sampler comes to the geometric one.
+/// That holds for v > V too, where there may be no tilted density.
 ///
 /// # Formula
 /// Var[x_0] = V^{1−w} · v^w                      (slug `guided_flow_variance`)

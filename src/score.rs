@@ -17,7 +17,7 @@ use crate::posterior::atom_weights;
 use crate::s_curve::Marginal;
 use crate::schedule::{Schedule, Step};
 
-/// The score that belongs to a prediction of the noise.
+/// The score that belongs to a prediction of the noise; with the noise that was drawn, the [`conditional_score`].
 ///
 /// # Formula
 /// ∇ ln q(x_t) = −ε / √(1 − ᾱ_t)                      (slug `score_from_eps`)
@@ -267,8 +267,8 @@ pub fn l_simple_by_score<D: Dimension>(
 
 /// A noise schedule in continuous time τ from 0 to 1, whose rate β(τ) lies on a straight line.
 ///
-/// β(τ) dτ is what β_t is in T steps, so that β(t/T) = T β_t: the schedules of chapter 3 for T = 100 and for T = 1000 have
-/// one rate, from 0.1 to 20.
+/// β(τ) dτ is what β_t is in T steps, so that β((t − 1)/(T − 1)) = T β_t: the schedules of chapter 3 for T = 100 and for
+/// T = 1000 have one rate, from 0.1 to 20.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ContinuousSchedule {
     beta_start: f64,
@@ -451,7 +451,7 @@ pub fn euler_maruyama<D: Dimension>(
 /// The drift of the forward process run back: with it, and noise of the same rate, the marginals are those of the way there.
 ///
 /// # Formula
-/// f_back(x, τ) = −½ β(τ) x − β(τ) ∇ ln q_τ(x), to be followed with h < 0                      (slug `reverse_drift`)
+/// g(x, τ) = −½ β(τ) x − β(τ) ∇ ln q_τ(x), to be followed with h < 0                      (slug `reverse_drift`)
 /// # Shapes
 /// `x`, `score`, result: any, all equal
 /// # Errors
@@ -734,7 +734,7 @@ pub enum Probe {
 /// # Errors
 /// [`Error::ShapeMismatch`] unless `jacobian` is square
 /// # Source
-/// Hutchinson 1989, section 2
+/// Derived here; the estimate is that of Hutchinson 1989
 /// # Examples
 /// ```
 /// use literate_diffusion::score::{Probe, hutchinson_variance};

@@ -193,7 +193,7 @@ pub fn hybrid_gradient<D: Dimension>(
 /// # Errors
 /// [`Error::OutOfRange`] unless `loss` (ℓ_t, L_simple at t) is a finite number, 0 or above; [`Error::ZeroSnr`] where α_t = 0
 /// # Source
-/// Bao, Li, Zhu, Zhang 2022, theorem 1, for the variance β̃_t given x_0
+/// Bao, Li, Zhu, Zhang 2022, for the variance β̃_t given x_0 and the Bayes floor; any other loss by the same steps
 /// # Examples
 /// ```
 /// use literate_diffusion::{Schedule, objective::gaussian_floor, variants::optimal_variance};
@@ -221,7 +221,7 @@ pub fn optimal_variance(step: Step, loss: f64) -> Result<f64> {
 /// # Errors
 /// [`Error::OutOfRange`] unless `optimal` (σ*²) and `variance` (σ²) are finite numbers above 0
 /// # Source
-/// Bao, Li, Zhu, Zhang 2022, section 3, the bound at σ² less that at σ*²
+/// Derived here: the bound at σ² less that at the σ*² of Bao, Li, Zhu, Zhang 2022
 /// # Examples
 /// ```
 /// use literate_diffusion::variants::variance_cost;

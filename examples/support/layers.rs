@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::support::plot::{BLUE, Figure, GREEN, INK, ORANGE, VERMILION};
+use super::support::plot::{BLUE, Figure, GREEN, INK, ORANGE, PX, VERMILION, stroke};
 
 /// A layer by its name in PyTorch: the shape of what comes out of it (channels, height, width), and its parameters.
 #[derive(Clone, Serialize)]
@@ -148,29 +148,32 @@ pub fn figure(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
               up_blocks.0 and up_blocks.1, then final_block and out_conv. Dashed arrows, the skips, lead across from \
               down_blocks to up_blocks at each level. The five residual blocks and the bottleneck are told t.",
     };
+    let units = |(x, y): (i32, i32)| (x * PX, y * PX);
     figure.draw((900, 404), shown, |area| {
         let text = |text: &str, at: (i32, i32), size: i32, colour: RGBColor| {
-            area.draw(&Text::new(text.to_owned(), at, ("sans-serif", size, &colour).into_text_style(area)))
+            let style = ("sans-serif", size * PX, &colour).into_text_style(area);
+            area.draw(&Text::new(text.to_owned(), units(at), style))
         };
         let arrow = |from: (i32, i32), to: (i32, i32), colour: RGBColor| -> Result<(), Box<dyn Error>> {
-            area.draw(&PathElement::new([from, to], colour.stroke_width(2)))?;
+            area.draw(&PathElement::new([units(from), units(to)], stroke(colour, 2)))?;
             let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
             let length = dx.hypot(dy);
             let (ux, uy) = (dx / length, dy / length);
             let corner = |side: f64| {
                 let x = f64::from(to.0) - 9.0 * ux - side * 4.5 * uy;
                 let y = f64::from(to.1) - 9.0 * uy + side * 4.5 * ux;
-                (x.round() as i32, y.round() as i32)
+                ((x * f64::from(PX)).round() as i32, (y * f64::from(PX)).round() as i32)
             };
-            area.draw(&Polygon::new([to, corner(1.0), corner(-1.0)], colour.filled()))?;
+            area.draw(&Polygon::new([units(to), corner(1.0), corner(-1.0)], colour.filled()))?;
             Ok(())
         };
         for (name, left, level) in PLACES {
             let [channels, height, width] = shape(name);
             let told = !name.ends_with("conv");
             let colour = if told { BLUE } else { ORANGE };
-            let corners = [(left, top(level)), (left + BOX.0, top(level) + BOX.1)];
-            area.draw(&Rectangle::new(corners, colour.stroke_width(2)))?;
+            let (right, above, below) = (left + BOX.0, top(level), top(level) + BOX.1);
+            let frame = [(left, above), (right, above), (right, below), (left, below), (left, above)];
+            area.draw(&PathElement::new(frame.map(units), stroke(colour, 2)))?;
             text(name, (left + 9, top(level) + 6), 16, INK)?;
             text(&format!("{channels} × {height} × {width}"), (left + 9, top(level) + 26), 15, INK)?;
         }
@@ -195,7 +198,8 @@ pub fn figure(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
         for (level, from, to) in [(0, 260, 510), (1, 310, 460)] {
             let [channels, ..] = shape(&format!("down_blocks.{level}"));
             for x in (from + 4..to - 16).step_by(14) {
-                area.draw(&PathElement::new([(x, middle(level)), (x + 7, middle(level))], GREEN.stroke_width(2)))?;
+                let dash = [(x, middle(level)), (x + 7, middle(level))].map(units);
+                area.draw(&PathElement::new(dash, stroke(GREEN, 2)))?;
             }
             arrow((to - 16, middle(level)), (to - 2, middle(level)), GREEN)?;
             text(&format!("skip: {channels} channels"), ((from + to) / 2 - 62, middle(level) - 22), 15, INK)?;

@@ -28,6 +28,9 @@ pub const INK: RGBColor = BLACK;
 /// As [`INK`], for grid lines; any colour that nothing else has.
 const FAINT: RGBColor = RGBColor(1, 2, 3);
 
+/// All lengths of a drawing are in tenths of a pixel, since plotters rounds to whole units: so a curve has no steps.
+pub const PX: i32 = 10;
+
 /// A cloud of points shows at most this many of them.
 const MOST_POINTS: usize = 500;
 
@@ -78,9 +81,9 @@ impl Figure<'_> {
         let legend = if panels[0].clouds.len() > 1 { 34 } else { 0 };
         let size = (side * columns as u32, (side + 24) * rows as u32 + legend);
         self.draw(size, clouds_json(panels), |area| {
-            let (top, rest) = area.split_vertically(legend as i32);
+            let (top, rest) = area.split_vertically(legend as i32 * PX);
             if legend > 0 {
-                let entries = panels[0].clouds.iter().map(|cloud| (cloud.label, cloud.colour));
+                let entries = panels[0].clouds.iter().map(|cloud| (cloud.label, cloud.colour, false));
                 draw_legend(&top, entries)?;
             }
             for (panel, area) in panels.iter().zip(rest.split_evenly((rows, columns))) {
@@ -93,13 +96,14 @@ impl Figure<'_> {
     /// Curves over one pair of axes.
     pub fn curves(&self, axes: &Axes, curves: &[Curve]) -> Outcome<PathBuf> {
         self.draw((760, 460), curves_json(axes, curves), |area| {
-            let (top, rest) = area.split_vertically(34);
+            let (top, rest) = area.split_vertically(34 * PX);
             let named = curves.iter().filter(|curve| !curve.label.is_empty());
-            draw_legend(&top, named.map(|curve| (curve.label, curve.colour)))?;
+            draw_legend(&top, named.map(|curve| (curve.label, curve.colour, curve.dashed)))?;
             let x = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)));
             let y = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)));
             let mut chart = ChartBuilder::on(&rest);
-            chart.margin_left(14).margin_right(18).margin_top(4).x_label_area_size(48).y_label_area_size(78);
+            chart.margin_left(14 * PX).margin_right(18 * PX).margin_top(4 * PX);
+            chart.x_label_area_size(48 * PX).y_label_area_size(78 * PX);
             if axes.log_y {
                 let mut chart = chart.build_cartesian_2d(x, (y.start..y.end * 1.1).log_scale())?;
                 configure(&mut chart.configure_mesh(), axes)?;
@@ -114,7 +118,7 @@ impl Figure<'_> {
         })
     }
 
-    /// Anything else, with the JSON of what it shows.
+    /// Anything else, with the JSON of what it shows: `size` is in pixels, what is painted in units of [`PX`].
     pub fn draw(
         &self,
         size: (u32, u32),
@@ -123,12 +127,13 @@ impl Figure<'_> {
     ) -> Outcome<PathBuf> {
         let mut svg = String::new();
         {
-            let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let units = (size.0 * PX as u32, size.1 * PX as u32);
+            let area = SVGBackend::with_string(&mut svg, units).into_drawing_area();
             paint(&area)?;
             area.present()?;
         }
         let path = self.folder.join(format!("{}.svg", self.name));
-        write_atomically(&path, themed(&svg, self.alt).as_bytes())?;
+        write_atomically(&path, themed(&svg, size, self.alt).as_bytes())?;
         let json = json!({ "figure": self.name, "alt": self.alt, "shows": shown });
         write_atomically(&path.with_extension("json"), serde_json::to_string(&json)?.as_bytes())?;
         Ok(path)
@@ -137,15 +142,15 @@ impl Figure<'_> {
 
 fn draw_panel(panel: &Panel, area: &Area<'_>, range: Range<f64>) -> Outcome<()> {
     let mut chart = ChartBuilder::on(area)
-        .margin(5)
-        .caption(&panel.title, ("sans-serif", 17, &INK))
+        .margin(5 * PX)
+        .caption(&panel.title, font(17))
         .build_cartesian_2d(range.clone(), range.clone())?;
     let (low, high) = (range.start, range.end);
     let frame = [(low, low), (high, low), (high, high), (low, high), (low, low)];
-    chart.draw_series(std::iter::once(PathElement::new(frame, FAINT)))?;
+    chart.draw_series(std::iter::once(PathElement::new(frame, stroke(FAINT, 1))))?;
     for cloud in &panel.clouds {
         let inside = |point: &(f64, f64)| range.contains(&point.0) && range.contains(&point.1);
-        let dots = shown(cloud).filter(inside).map(|point| Circle::new(point, 1, cloud.colour.filled()));
+        let dots = shown(cloud).filter(inside).map(|point| dot(point, cloud.colour));
         chart.draw_series(dots)?;
     }
     Ok(())
@@ -155,14 +160,32 @@ fn shown<'a>(cloud: &'a Cloud) -> impl Iterator<Item = (f64, f64)> + 'a {
     cloud.points.axis_iter(Axis(0)).take(MOST_POINTS).map(|row| (row[0], row[1]))
 }
 
-fn draw_legend<'a>(area: &Area<'_>, entries: impl Iterator<Item = (&'a str, RGBColor)>) -> Outcome<()> {
+fn draw_legend<'a>(area: &Area<'_>, entries: impl Iterator<Item = (&'a str, RGBColor, bool)>) -> Outcome<()> {
     let mut x = 12;
-    for (label, colour) in entries {
-        area.draw(&Rectangle::new([(x, 13), (x + 20, 18)], colour.filled()))?;
-        area.draw(&Text::new(label.to_owned(), (x + 27, 7), ("sans-serif", 17, &INK).into_text_style(area)))?;
-        x += 52 + 8 * label.chars().count() as i32;
+    for (label, colour, dashed) in entries {
+        let dashes: &[(i32, i32)] = if dashed { &[(0, 8), (13, 21)] } else { &[(0, 21)] };
+        for (from, to) in dashes {
+            area.draw(&Rectangle::new([((x + from) * PX, 13 * PX), ((x + to) * PX, 17 * PX)], colour.filled()))?;
+        }
+        area.draw(&Text::new(label.to_owned(), ((x + 28) * PX, 7 * PX), font(17).into_text_style(area)))?;
+        x += 53 + 8 * label.chars().count() as i32;
     }
     Ok(())
+}
+
+/// Text of so many pixels.
+pub fn font(size: i32) -> (&'static str, i32, &'static RGBColor) {
+    ("sans-serif", size * PX, &INK)
+}
+
+/// A line so many pixels wide.
+pub fn stroke(colour: RGBColor, width: u32) -> ShapeStyle {
+    colour.stroke_width(width * PX as u32)
+}
+
+/// A point of a cloud; its look is given in [`path_of`].
+pub fn dot(at: (f64, f64), colour: RGBColor) -> Circle<(f64, f64), i32> {
+    Circle::new(at, PX, colour.filled())
 }
 
 fn configure<'a, X, Y>(
@@ -175,10 +198,11 @@ where
 {
     mesh.x_desc(axes.x)
         .y_desc(axes.y)
-        .axis_desc_style(("sans-serif", 17, &INK))
-        .label_style(("sans-serif", 15, &INK))
-        .axis_style(INK)
-        .bold_line_style(FAINT)
+        .axis_desc_style(font(17))
+        .label_style(font(15))
+        .set_all_tick_mark_size(5 * PX)
+        .axis_style(stroke(INK, 1))
+        .bold_line_style(stroke(FAINT, 1))
         .light_line_style(TRANSPARENT)
         .y_label_formatter(&|y| format_number(*y))
         .x_label_formatter(&|x| format_number(*x))
@@ -196,10 +220,10 @@ impl Curve<'_> {
 }
 
 fn line<'a>(curve: &Curve) -> Vec<DynElement<'static, SVGBackend<'a>, (f64, f64)>> {
-    let style = curve.colour.stroke_width(2);
+    let style = stroke(curve.colour, 2);
     let points = curve.shown();
     vec![match curve.dashed {
-        true => DashedPathElement::new(points, 8, 5, style).into_dyn(),
+        true => DashedPathElement::new(points, 8 * PX, 5 * PX, style).into_dyn(),
         false => PathElement::new(points, style).into_dyn(),
     }]
 }
@@ -223,49 +247,78 @@ fn span(values: impl Iterator<Item = f64>) -> Range<f64> {
 
 /// Takes the colour of the page for ink, adds the words for those who cannot see it, and writes dots and dashes of one look
 /// as one path, a quarter of the size.
-fn themed(svg: &str, alt: &str) -> String {
+fn themed(svg: &str, (width, height): (u32, u32), alt: &str) -> String {
     let mut out = String::with_capacity(svg.len());
-    let mut pending: Option<(String, String)> = None;
+    let mut pending: Option<(String, Pen)> = None;
     for line in svg.lines() {
-        if let Some((look, path)) = stroke(line) {
+        if let Some((look, points)) = path_of(line) {
             match &mut pending {
-                Some((same, paths)) if *same == look => paths.push_str(&path),
+                Some((same, pen)) if *same == look => pen.draw(&points),
                 _ => {
                     flush(&mut out, &mut pending);
-                    pending = Some((look, path));
+                    let mut pen = Pen::default();
+                    pen.draw(&points);
+                    pending = Some((look, pen));
                 }
             }
             continue;
         }
         flush(&mut out, &mut pending);
-        out.push_str(line);
-        out.push('\n');
-        if line.starts_with("<svg") {
+        if let Some((_, rest)) = line.split_once("viewBox") {
+            let _ = writeln!(
+                out,
+                "<svg role=\"img\" color=\"#777777\" width=\"{width}\" height=\"{height}\" viewBox{rest}"
+            );
             let _ = writeln!(out, "<title>{}</title>", escaped(alt));
+        } else {
+            let _ = writeln!(out, "{line}");
         }
     }
     flush(&mut out, &mut pending);
-    out.replace("<svg ", "<svg role=\"img\" color=\"#777777\" ")
-        .replace("\"#000000\"", "\"currentColor\"")
+    out.replace("\"#000000\"", "\"currentColor\"")
         .replace("opacity=\"1\" fill=\"#010203\"", "opacity=\"0.25\" fill=\"currentColor\"")
         .replace("opacity=\"1\" stroke=\"#010203\"", "opacity=\"0.25\" stroke=\"currentColor\"")
 }
 
-/// The look and the path of a dot or of a line, if that is what a line of the SVG draws.
-fn stroke(line: &str) -> Option<(String, String)> {
-    if line.starts_with("<circle") {
+/// The look and the points of a line or of a small dot, if that is what a line of the SVG draws.
+fn path_of(line: &str) -> Option<(String, Vec<[i32; 2]>)> {
+    let number = |text: &str| text.parse::<i32>().ok();
+    if line.starts_with("<circle") && attribute(line, "r").and_then(number) == Some(PX) {
         let (x, y, colour) = (attribute(line, "cx")?, attribute(line, "cy")?, attribute(line, "fill")?);
-        let look = "stroke-width=\"2.4\" stroke-linecap=\"round\" stroke-opacity=\"0.75\"";
-        return Some((format!("fill=\"none\" stroke=\"{colour}\" {look}"), format!("M{x} {y}h0")));
+        let look = "stroke-width=\"24\" stroke-linecap=\"round\" stroke-opacity=\"0.75\"";
+        return Some((format!("fill=\"none\" stroke=\"{colour}\" {look}"), vec![[number(x)?, number(y)?]; 2]));
     }
     let (look, points) = line.strip_prefix("<polyline ")?.split_once(" points=\"")?;
-    let points = points.split('"').next()?.trim_end();
-    Some((look.to_owned(), format!("M{}", points.replace(' ', "L").replace(',', " "))))
+    let points = points.split('"').next()?.split_whitespace().map(|point| {
+        let (x, y) = point.split_once(',')?;
+        Some([number(x)?, number(y)?])
+    });
+    Some((look.to_owned(), points.collect::<Option<_>>()?))
 }
 
-fn flush(out: &mut String, pending: &mut Option<(String, String)>) {
-    if let Some((look, path)) = pending.take() {
-        let _ = writeln!(out, "<path {look} d=\"{path}\"/>");
+/// Writes a path with each place relative to the one before, which is shorter.
+#[derive(Default)]
+struct Pen {
+    path: String,
+    at: [i32; 2],
+}
+
+impl Pen {
+    /// A line through the points, apart from what was drawn before.
+    fn draw(&mut self, points: &[[i32; 2]]) {
+        for (i, point) in points.iter().enumerate() {
+            let [dx, dy] = [point[0] - self.at[0], point[1] - self.at[1]];
+            let gap = |step: i32| if step < 0 { "" } else { " " };
+            let before = if i == 0 { "m" } else { gap(dx) };
+            let _ = write!(self.path, "{before}{dx}{}{dy}", gap(dy));
+            self.at = *point;
+        }
+    }
+}
+
+fn flush(out: &mut String, pending: &mut Option<(String, Pen)>) {
+    if let Some((look, pen)) = pending.take() {
+        let _ = writeln!(out, "<path {look} d=\"{}\"/>", pen.path);
     }
 }
 

@@ -426,7 +426,7 @@ impl Moments {
 /// The squared Fréchet distance of two Gaussians with these moments: the least mean square distance of x and y over all ways
 /// to draw them together.
 ///
-/// The trace of a root is the sum of the singular values of A^½ B^½, since (A^½ B A^½)^½ is the symmetric part of that
+/// The trace of a root is the sum of the singular values of A^½ B^½, since (A^½ B A^½)^½ is the symmetric factor of that
 /// product's polar decomposition. So nothing is rounded and then drawn a root of, except for A and B themselves.
 ///
 /// From samples it is biased: of two samples of one law it is above 0, and falls like 1/N. Compare only numbers that come from

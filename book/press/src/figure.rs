@@ -32,7 +32,8 @@ pub fn inline(svg: &str, name: &str, alt: &str) -> Result<String, String> {
         (None, Some(width), Some(height)) => format!("0 0 {width} {height}"),
         _ => return Err(format!("the figure {name} has no viewBox")),
     };
-    let width = view_box.split_whitespace().nth(2).unwrap_or("720");
+    let units = view_box.split_whitespace().nth(2).and_then(|text| text.parse().ok());
+    let width = size("width").or(units).unwrap_or(720.0);
     let mut inside = inside.to_owned();
     for (colour, themed) in PALETTE {
         inside = inside.replace(&format!("\"{colour}\""), &format!("\"{themed}\""));
@@ -68,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_figure_follows_the_theme_and_has_its_own_ids() {
-        let svg = "<?xml version=\"1.0\"?>\n<svg width=\"90\" height=\"60\" viewBox=\"0 0 90 60\" xmlns=\"x\">\n<title>t</title>\n\n\
+        let svg = "<?xml version=\"1.0\"?>\n<svg width=\"90\" height=\"60\" viewBox=\"0 0 900 600\" xmlns=\"x\">\n<title>t</title>\n\n\
             <clipPath id=\"a\"/><path stroke=\"#0072B2\" clip-path=\"url(#a)\"/></svg>";
         let html = inline(svg, "forward-chain", "Two \"paths\"").unwrap();
         assert!(html.starts_with(
-            "<svg viewBox=\"0 0 90 60\" style=\"max-width:90px\" role=\"img\" aria-label=\"Two &quot;paths&quot;\">"
+            "<svg viewBox=\"0 0 900 600\" style=\"max-width:90px\" role=\"img\" aria-label=\"Two &quot;paths&quot;\">"
         ));
         assert!(html.contains("id=\"fig-forward-chain-a\"") && html.contains("url(#fig-forward-chain-a)"));
         assert!(html.contains("stroke=\"var(--fig-blue)\"") && !html.contains('\n'));
