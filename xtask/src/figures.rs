@@ -30,6 +30,9 @@ const fn quick_training(out: &str) -> [&str; 12] {
 const TOLERANCE: f64 = 1e-5;
 
 /// Make the figures of the book again, by running the examples
+///
+/// Without names, those that need libtorch are run with --quick only: the book's figures of long trainings are in
+/// book/src/results.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Train little, and write what is trained to target/quick/ instead
@@ -52,7 +55,8 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
     if let Some(unknown) = args.examples.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("there is no example `{unknown}`; the examples are: {}", known.join(", "));
     }
-    let wanted = |example: &&Target| args.examples.is_empty() || args.examples.contains(&example.name);
+    let by_itself = |example: &Target| args.examples.is_empty() && (args.quick || example.required_features.is_empty());
+    let wanted = |example: &&Target| by_itself(example) || args.examples.contains(&example.name);
     for example in examples.into_iter().filter(wanted) {
         project::run(&mut command(project, example, args.quick))?;
     }
