@@ -101,7 +101,7 @@ fn paths(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Result<std
     Figure {
         folder,
         name: "forward-paths",
-        alt: "Three jagged paths over 100 steps. Two start at 3, one at −3. All shrink towards 0 and end as noise of \
+        alt: "Three jagged paths over 100 steps. Two start at 3, one at −3. All come down to about 0, as noise of \
               standard deviation 1, where nobody can tell which started where. The mean of the paths from 3 falls \
               smoothly to 0.",
     }

@@ -170,7 +170,6 @@ fn kl_numbers() -> Result<Value> {
         "std_for_variance": gaussian::kl_scalar(mean_q, variance_q.sqrt(), mean_p, variance_p.sqrt())?,
         "log_of_std": 0.5 * (ratio - 1.0 - 0.5 * ratio.ln() + square / variance_p),
         "without_minus_one": right + 0.5,
-        "bits": right / LN_2,
         "close_ratio": close - 1.0,
         "close": gaussian::kl_scalar(0.0, close, 0.0, 1.0)?,
         "close_as_written": 0.5 * (-1.0 - close.ln() + close),

@@ -25,6 +25,8 @@ use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, Panel, VERMILION};
 
 const POINTS: usize = 2000;
+/// So many points are counted, since few of them are far from the curve.
+const COUNTED: usize = 20_000;
 /// The size of the training set that is learned by heart.
 const FEW: usize = 20;
 const SHOWN: [usize; 5] = [0, 5, 10, 25, 100];
@@ -37,33 +39,35 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let data = curve.points(POINTS, rng);
 
     let forward = forward(&data, &schedule, rng)?;
-    let backward = backward(&schedule, |xt, step| curve.marginal(step).optimal_eps(xt), rng)?;
+    let best = |xt: &ArrayRef2<f64>, step: Step| curve.marginal(step).optimal_eps(xt);
+    let generated = backward(POINTS, &schedule, best, rng)?;
     let few = data.slice_axis(Axis(0), (..FEW).into()).to_owned();
     let by_heart = backward_to(&few, &schedule, rng)?;
 
-    let noise = &forward[SHOWN.len() - 1];
+    let counting = &mut ChaCha8Rng::seed_from_u64(1);
+    let many = curve.points(COUNTED, counting);
     let numbers = json!({
         "by_hand": by_hand()?,
         "variance_of_guesses": variance_of_guesses()?,
         "timesteps": schedule.timesteps(),
-        "points": POINTS,
+        "points": COUNTED,
         "few": FEW,
         "far_from_curve": {
-            "data": far_from_curve(&curve, &curve.points(POINTS, rng)),
-            "generated": far_from_curve(&curve, &backward[0]),
-            "noise": far_from_curve(&curve, noise),
+            "data": far_from_curve(&curve, &many),
+            "generated": far_from_curve(&curve, &backward(COUNTED, &schedule, best, counting)?[0]),
+            "noise": far_from_curve(&curve, &Array2::random_using((COUNTED, 2), StandardNormal, counting)),
         },
         "nearest_of_few": {
             "by_heart": mean_distance_to_nearest(&by_heart, &few),
-            "generated": mean_distance_to_nearest(&backward[0], &few),
+            "generated": mean_distance_to_nearest(&generated[0], &few),
         },
     });
     println!("{numbers:#}");
     write_atomically(&folder.join("introduction-numbers.json"), serde_json::to_string(&numbers)?.as_bytes())?;
     for path in [
-        there_and_back(&folder, &forward, &backward)?,
+        there_and_back(&folder, &forward, &generated)?,
         two_values(&folder)?,
-        learned_by_heart(&folder, &few, &by_heart, &backward[0])?,
+        learned_by_heart(&folder, &few, &by_heart, &generated[0])?,
     ] {
         println!("Figure: {}", path.display());
     }
@@ -109,11 +113,12 @@ fn forward(x0: &Array2<f64>, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Resul
 // ANCHOR: backward
 /// From noise to data, led by a denoiser; the states at the times that are shown, from t = 0 on.
 fn backward(
+    points: usize,
     schedule: &Schedule,
     denoiser: impl Fn(&ArrayRef2<f64>, Step) -> Result<Array2<f64>>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Array2<f64>>> {
-    let noise = Array2::random_using((POINTS, 2), StandardNormal, rng);
+    let noise = Array2::random_using((points, 2), StandardNormal, rng);
     let mut states = Vec::new();
     let watched = |xt: &ArrayRef2<f64>, step: Step| {
         if SHOWN.contains(&step.t) {
@@ -143,7 +148,7 @@ fn backward_to(few: &Array2<f64>, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
         }
         eps_from_x0(&x0, xt, step)
     };
-    Ok(backward(schedule, denoiser, rng)?.swap_remove(0))
+    Ok(backward(POINTS, schedule, denoiser, rng)?.swap_remove(0))
 }
 // ANCHOR_END: backward_to
 

@@ -190,7 +190,7 @@ fn digit(folder: &Path, schedule: &Schedule) -> Outcome {
         name: "play-digit",
         alt: "Three small pictures at the same t. On the left a written digit drowns in noise as t grows. In the middle noise \
               becomes a digit as t falls. On the right is what the denoiser takes that digit for: at first a grey blur, the \
-              mean of all digits, and soon one of the digits that it knows.",
+              mean of all digits, and, long before the end, one of the digits that it knows.",
         panels: vec![panel("a digit, diffused"), panel("noise, denoised"), panel("guessed from the noise")],
         controls: vec![control],
         fixed: vec![],
@@ -271,7 +271,7 @@ fn product(folder: &Path) -> Outcome {
         let &[t, x0, xt] = places else { return Ok(Value::Null) };
         let (t, x0, xt) = (times[t], x0s[x0], xts[xt]);
         let step = schedule.step(t)?;
-        // The two densities of Bayes' theorem as functions of x_{t−1}, and what their product is.
+        // The two densities of Bayes' rule as functions of x_{t−1}, and what their product is.
         let from_x0 = marginal_moments(x0, 0.0, schedule.step(t - 1)?)?;
         let from_xt = (xt / step.alpha.sqrt(), step.beta / step.alpha);
         let both = (posterior_mean(&array![x0], &array![xt], step)?[0], posterior_variance(step));

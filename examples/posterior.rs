@@ -367,7 +367,7 @@ fn nearly_gaussian_in_the_plane() -> Result<Value> {
 /// The sum of the squares of all eight third derivatives of ln q(x_{t−1}) at x_t/√α_t, by differences of the score.
 fn squared_third_derivatives() -> Result<f64> {
     let before = SCurve::sound().marginal(Schedule::from_betas(&[NOISE_BEFORE])?.step(1)?);
-    let h = 0.005;
+    let h = 0.001;
     let second_difference = |axis: usize| {
         let mut around = Array2::from_shape_fn((3, 2), |(_, axis)| SEEN[axis]);
         around[[0, axis]] -= h;

@@ -349,7 +349,7 @@ impl Losses {
             folder,
             name: "s_curve_exact-floor",
             alt: "Loss over t from 1 to 100. The floor begins near 1 and is near 0 from t = 60 on. The straight line's \
-                  loss lies above it, most of all around t = 15. The loss without t lies far above both at the first \
+                  loss lies above it, most of all around t = 6. The loss without t lies far above both at the first \
                   times, and a little above the floor later.",
         }
         .curves(

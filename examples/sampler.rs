@@ -50,6 +50,7 @@ fn main() -> Outcome<()> {
         "steps": how_many_steps(&sound)?,
         "s_curve": steps_on_the_s_curve(&sound, &mut ChaCha8Rng::seed_from_u64(seed + 2))?,
         "mistakes": mistakes(&sound)?,
+        "no_noise_two_points": two_points_without_noise(&sound)?,
         "clipping": clipping(&sound, rng)?,
         "last_noise": last_noise(&sound)?,
         "alpha_bar": { "10": sound.step(10)?.alpha_bar, "90": sound.step(90)?.alpha_bar, "100": sound.last().alpha_bar },
@@ -268,6 +269,17 @@ fn mistakes(schedule: &Schedule) -> Result<Value> {
     let told = |x: &Array1<f64>, step: Step, t: usize| mean_from_eps(x, step, &best_eps(x, schedule.step(t)?)?);
     let times = evenly_spaced_times(schedule.timesteps(), 10)?;
     let few = schedule.respaced(&times)?;
+    // The step by x̂_0, with its two coefficients in view, so that each can be wrong.
+    let by_x0 = |x: &Array1<f64>, step: Step, alpha: f64, alpha_bar_prev: f64| -> Result<Array1<f64>> {
+        let x0 = x0_from_eps(x, step, &best_eps(x, step)?)?;
+        let of_xt = alpha.sqrt() * step.one_minus_alpha_bar_prev;
+        Ok((x0 * (alpha_bar_prev.sqrt() * step.beta) + x * of_xt) / step.one_minus_alpha_bar)
+    };
+    let noise_kept = |x: &Array1<f64>, step: Step| -> Result<Array1<f64>> {
+        let eps = best_eps(x, step)?;
+        let x0 = x0_from_eps(x, step, &eps)?;
+        Ok(x0 * step.alpha_bar_prev.sqrt() + eps * step.one_minus_alpha_bar_prev.sqrt())
+    };
     let ddim_neighbour = |x: &Array1<f64>, step| {
         let eps = best_eps(x, step)?;
         ddim_step(&x0_from_eps(x, step, &eps)?, step, &eps, 0.0, &array![0.0, 0.0])
@@ -280,6 +292,10 @@ fn mistakes(schedule: &Schedule) -> Result<Value> {
         ("told_early", law(back(), |x, step| told(x, step, (step.t - 1).max(1)), sigma)?),
         ("alpha_bar", law(back(), |x, s| Ok(right(x, s)? * (s.alpha / s.alpha_bar).sqrt()), sigma)?),
         ("upwards", law(schedule.steps().iter().copied(), right, |step| step.beta.sqrt())?),
+        ("root_of_alpha_bar", law(back(), |x, s| by_x0(x, s, s.alpha_bar, s.alpha_bar_prev), sigma)?),
+        ("alpha_bar_of_t", law(back(), |x, s| by_x0(x, s, s.alpha, s.alpha_bar), sigma)?),
+        ("eps_for_x0", law(back(), |x, step| posterior::posterior_mean(&best_eps(x, step)?, x, step), sigma)?),
+        ("all_noise_kept", law(back(), noise_kept, |step| step.beta_tilde.sqrt())?),
         ("old_betas", old_betas(schedule, 10)?),
         ("told_of_i", law(few.steps().iter().rev().copied(), |x, s| told(x, s, s.t), sigma)?),
         ("few", by_steps(VARIANCE, schedule, 10)?[0]),
@@ -289,14 +305,19 @@ fn mistakes(schedule: &Schedule) -> Result<Value> {
     Ok(all.map(|(name, (mean, variance))| (name, json!({ "mean": mean, "variance": variance }))).into_iter().collect())
 }
 
-/// Respaced to so many steps, but with the β of the times visited.
+/// Respaced to so many steps, but with the β of the times visited; no noise at the last visit.
 fn old_betas(schedule: &Schedule, steps: usize) -> Result<(f64, f64)> {
-    let visited = steps_at(schedule, &evenly_spaced_times(schedule.timesteps(), steps)?)?;
+    let times = evenly_spaced_times(schedule.timesteps(), steps)?;
     law(
-        visited.into_iter().rev(),
+        steps_at(schedule, &times)?.into_iter().rev(),
         |x, step| mean_from_eps(x, step, &best_eps(x, step)?),
-        |step| ancestral_sigma(step, Variance::Beta, LastStep::Mean),
+        |step| sigma_but_at(times[0], step),
     )
+}
+
+/// √β_t, and 0 at the last time that is visited.
+fn sigma_but_at(last: usize, step: Step) -> f64 {
+    if step.t == last { 0.0 } else { step.beta.sqrt() }
 }
 
 fn steps_at(schedule: &Schedule, times: &[usize]) -> Result<Vec<Step>> {
@@ -311,6 +332,16 @@ fn best_x0<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step) -> Result<ndarray::A
         *x = posterior::atom_weights(&atoms, *x, step)?.dot(&atoms);
     }
     Ok(x0)
+}
+
+/// Data at −1 and 1, and no noise at any step: where do 10,000 walks end?
+fn two_points_without_noise(schedule: &Schedule) -> Result<Value> {
+    let noise = Array1::random_using(10_000, StandardNormal, &mut ChaCha8Rng::seed_from_u64(3));
+    let ends = schedule.steps().iter().rev().try_fold(noise, |x, &step| -> Result<_> {
+        mean_from_eps(&x, step, &eps_from_x0(&best_x0(&x, step)?, &x, step)?)
+    })?;
+    let above = ends.iter().filter(|x| **x > 0.0).count() as f64 / ends.len() as f64;
+    Ok(json!({ "above": above, "variance": ends.var(0.0) }))
 }
 
 /// Clipping where the data is not in the range, and where it is and the network errs.
@@ -499,7 +530,7 @@ fn figure_last_step(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) ->
     .panels(&panels, 2, -1.3..1.3)
 }
 
-/// The S-curve by its best denoiser: as it should be, and by six mistakes, all from the same noise.
+/// The S-curve by its best denoiser: as it should be, and by five mistakes, all but the data from the same noise.
 fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> Outcome<PathBuf> {
     let curve = SCurve::sound();
     let best = |xt: &ndarray::ArrayRef2<f64>, step: Step| curve.marginal(step).optimal_eps(xt);
@@ -520,7 +551,7 @@ fn figure_mistakes(folder: &Path, schedule: &Schedule, rng: &mut ChaCha8Rng) -> 
         (
             "old β, 10 steps",
             steps_at(schedule, &times)?.into_iter().rev().try_fold(noise.clone(), |x, step| {
-                ancestral_step(&x, step, &best(&x, step)?, ancestral_sigma(step, beta, last), &fresh(rng))
+                ancestral_step(&x, step, &best(&x, step)?, sigma_but_at(times[0], step), &fresh(rng))
             })?,
         ),
         (

@@ -45,7 +45,7 @@ impl Decoder {
 /// The variances that a decoder can have beside the exact mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DecoderVariance {
-    /// s_t = β_t: exact for data of variance 1.
+    /// s_t = β_t: exact for Gaussian data of variance 1.
     Beta,
     /// s_t = β̃_t: exact for data of variance 0, a single point.
     /// At t = 1, where β̃_1 = 0 and its logarithm is −∞, the choice is named.

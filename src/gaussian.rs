@@ -130,7 +130,7 @@ pub fn pathwise_gradient<D: Dimension>(slope: &ArrayRef<f64, D>, eps: &ArrayRef<
 /// The gradient of E f(μ + σε) by μ and by σ, estimated from each draw by the value of f alone.
 ///
 /// It differentiates the density instead of the draw, ∂N/∂θ = N · ∂ ln N/∂θ. It needs no slope of f, and pays for that
-/// with a variance that grows without bound as σ shrinks.
+/// with a variance that grows without bound as σ shrinks, unless f(μ) = 0.
 ///
 /// # Formula
 /// ∂/∂μ E f(μ + σε) = E[f(x) · ε/σ],  ∂/∂σ E f(μ + σε) = E[f(x) · (ε² − 1)/σ]        (slug `score_function_gradient`)
@@ -255,7 +255,8 @@ pub fn product_of_gaussians((mean_1, variance_1): (f64, f64), (mean_2, variance_
     positive("variance_2", variance_2)?;
     let weight_1 = 1.0 / (1.0 + variance_1 / variance_2);
     let weight_2 = 1.0 / (1.0 + variance_2 / variance_1);
-    Ok((weight_1 * mean_1 + weight_2 * mean_2, weight_2 * variance_2))
+    // The two products are equal, but where one Gaussian is much wider its weight may be rounded to 0.
+    Ok((weight_1 * mean_1 + weight_2 * mean_2, (weight_1 * variance_1).max(weight_2 * variance_2)))
 }
 // ANCHOR_END: product_of_gaussians
 
@@ -319,7 +320,7 @@ pub fn condition_gaussian((mean, variance): (f64, f64), a: f64, noise_variance: 
 /// # Errors
 /// [`Error::OutOfRange`] unless both variances are finite numbers above 0
 /// # Source
-/// Kingma, Welling 2014, appendix B, for any p
+/// Kingma, Welling 2014, appendix B (there p = N(0, I))
 /// # Examples
 /// ```
 /// use literate_diffusion::gaussian::kl_scalar;
@@ -345,7 +346,7 @@ pub fn kl_scalar(mean_q: f64, variance_q: f64, mean_p: f64, variance_p: f64) -> 
 /// [`Error::ShapeMismatch`] where the means differ in shape; [`Error::OutOfRange`] unless both variances are finite
 /// numbers above 0
 /// # Source
-/// Kingma, Welling 2014, appendix B, for any p
+/// Kingma, Welling 2014, appendix B (there p = N(0, I))
 /// # Examples
 /// ```
 /// use literate_diffusion::gaussian::kl_isotropic;

@@ -458,8 +458,8 @@ pub struct Activations<F> {
 /// The network ε_θ(x_t, t), keeping what each layer was given.
 ///
 /// # Formula
-/// h_0 = x_t;  h_l = relu(h_{l−1} W_lᵀ + b_l + E_l\[t]) for l = 1, …, L − 1;
-/// ε_θ = h_{L−1} W_Lᵀ + b_L                      (slug `mlp_forward`)
+/// h_0 = x_t;  h_l = relu(h_{l−1} W_lᵀ + b_l + E_l\[t]) for l = 1, …, K − 1;
+/// ε_θ = h_{K−1} W_Kᵀ + b_K                      (slug `mlp_forward`)
 /// # Shapes
 /// `x`: (N, 2); `times`: N values in 1..=T; result: (N, 2), and h_l (N, width of layer l)
 /// # Errors
@@ -497,7 +497,7 @@ pub fn mlp_forward<F: Real>(net: &MlpDiffusion<F>, x: &ArrayRef2<F>, times: &[us
 /// The gradient of the loss by every parameter, from the output back to the input.
 ///
 /// # Formula
-/// δ_L = ∂L/∂ε_θ;  δ_l = (δ_{l+1} W_{l+1}) where h_l > 0, else 0, for l = L − 1, …, 1;
+/// δ_K = ∂L/∂ε_θ;  δ_l = (δ_{l+1} W_{l+1}) where h_l > 0, else 0, for l = K − 1, …, 1;
 /// ∂L/∂W_l = δ_lᵀ h_{l−1},  ∂L/∂b_l = Σ_n δ_{l,n},  ∂L/∂E_l\[t] = Σ_{n : t_n = t} δ_{l,n}                (slug `mlp_backward`)
 /// # Shapes
 /// `there`: of [`mlp_forward`] for the same `net` and `times`; `delta`: (N, 2); result: as `net`
@@ -579,7 +579,7 @@ pub fn clip_grad_norm<F: Real>(gradient: &mut [ArrayViewMutD<'_, F>], max_norm: 
 /// The numbers that Adam is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamSettings {
-    /// η, the learning rate.
+    /// λ, the learning rate.
     pub lr: f64,
     /// β₁, how much of the mean gradient stays at each step.
     pub beta_1: f64,
@@ -619,12 +619,12 @@ impl AdamSettings {
 ///
 /// # Formula
 /// m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²;
-/// θ ← θ − η · m/(1 − β₁^k) / (√(v/(1 − β₂^k)) + ε)                      (slug `adam_step`)
+/// θ ← θ − λ · m/(1 − β₁^k) / (√(v/(1 − β₂^k)) + ε)                      (slug `adam_step`)
 /// # Shapes
 /// `theta`, `gradient`, `m`, `v`: any, all equal; `k` counts the steps, 1 at the first
 /// # Errors
 /// [`Error::ShapeMismatch`] where they differ in shape;
-/// [`Error::OutOfRange`] where `k` is 0, η or ε is not a finite number above 0, or a β is
+/// [`Error::OutOfRange`] where `k` is 0, λ or ε is not a finite number above 0, or a β is
 /// outside 0 ≤ β < 1
 /// # Source
 /// Kingma, Ba 2015, algorithm 1

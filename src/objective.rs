@@ -121,7 +121,7 @@ pub fn x0_from_eps<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, eps: &ArrayR
 /// The velocity: how x_t changes along the quarter circle from the data to the noise.
 ///
 /// Write √ᾱ_t = cos φ and √(1 − ᾱ_t) = sin φ. Then x_t = cos φ · x_0 + sin φ · ε, and v is its derivative by φ. So
-/// (x_t, v) is (x_0, ε) turned by the angle φ, and turning back needs no division.
+/// (x_t, v) are the coordinates of (x_0, ε) in axes turned by φ, and turning back needs no division.
 ///
 /// # Formula
 /// v = √ᾱ_t · ε − √(1 − ᾱ_t) · x_0                      (slug `v_target`)
@@ -575,7 +575,9 @@ pub fn gaussian_eps<D: Dimension>(
 }
 // ANCHOR_END: gaussian_eps
 
-/// The Bayes floor of L_simple at time t where every coordinate of the data has a Gaussian law: what no network can beat.
+/// The Bayes floor of L_simple at time t for Gaussian data with independent coordinates: what no network can beat.
+///
+/// For other data of this variance it is the loss of the best straight line.
 ///
 /// It is Var[ε | x_t] = 1 − Cov(ε, x_t)²/Var(x_t), per dimension. It does not depend on the mean of the data.
 ///
@@ -599,7 +601,8 @@ pub fn gaussian_floor(variance: f64, step: Step) -> Result<f64> {
 }
 // ANCHOR_END: gaussian_floor
 
-/// The Bayes floor of L_simple in the mean over t: the loss that a training run on Gaussian data can at best arrive at.
+/// The Bayes floor of L_simple in the mean over t: the loss that a training run on such Gaussian data can at best
+/// arrive at.
 ///
 /// # Formula
 /// 1/T · Σ_t ᾱ_t s² / (ᾱ_t s² + 1 − ᾱ_t)                      (slug `gaussian_floor_mean`)

@@ -237,10 +237,10 @@ pub fn atom_weights(atoms: &ArrayRef1<f64>, xt: f64, step: Step) -> Result<Array
 /// The density of x_{t−1} given x_t alone, for data that is a list of equally probable points, the atoms.
 ///
 /// It is one Gaussian an atom, and every atom of the data takes part: for pictures nobody can write this sum down. But as
-/// β_t shrinks it tends to one Gaussian, which is why a network may predict its mean only.
+/// β_t shrinks it tends to one Gaussian, which is why a Gaussian with the network's mean may stand for it.
 ///
 /// # Formula
-/// q(x_{t−1} | x_t) = Σ_i q(a_i | x_t) · N(x_{t−1}; μ̃_t(a_i, x_t), β̃_t)                      (slug `reverse_density`)
+/// q(x_{t−1} | x_t) = Σ_i q(a_i | x_t) · N(x_{t−1}; μ̃_t(x_t, a_i), β̃_t)                      (slug `reverse_density`)
 /// # Shapes
 /// `atoms`: (atoms); the rest: one number
 /// # Errors
@@ -272,7 +272,7 @@ pub fn reverse_density(x_prev: f64, atoms: &ArrayRef1<f64>, xt: f64, step: Step)
 ///
 /// # Formula
 /// E[x_{t−1} | x_t] = Σ_i w_i μ̃_i,  Var[x_{t−1} | x_t] = β̃_t + Σ_i w_i (μ̃_i − E[x_{t−1} | x_t])²,
-/// with w_i = q(a_i | x_t) and μ̃_i = μ̃_t(a_i, x_t)                      (slug `reverse_moments`)
+/// with w_i = q(a_i | x_t) and μ̃_i = μ̃_t(x_t, a_i)                      (slug `reverse_moments`)
 /// # Shapes
 /// `atoms`: (atoms); result: (mean, variance)
 /// # Errors

@@ -218,7 +218,7 @@ impl SCurve {
 
     fn mixture(&self, t: usize, alpha_bar: f64, one_minus_alpha_bar: f64) -> Marginal {
         let variance = self.variance_given_place(alpha_bar, one_minus_alpha_bar);
-        // Make each panel of the quadrature twice as wide as the narrower standard deviation, measured along u.
+        // Make each panel of the quadrature at most twice as wide as the narrower standard deviation, measured along u.
         let narrower = variance[0].sqrt() * self.scale[0];
         let narrower = narrower.min(variance[1].sqrt() * self.scale[1]);
         let panels = (HALF_RANGE * alpha_bar.sqrt() / (2.0 * narrower)).ceil().max(1.0) as usize;

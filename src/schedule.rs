@@ -102,7 +102,7 @@ pub fn alpha_bar(betas: &[f64]) -> Vec<f64> {
 
 /// The variance of the noise in x_t: 1 − ᾱ_1, …, 1 − ᾱ_T.
 ///
-/// Subtracting ᾱ_t from 1 loses digits where ᾱ_t is close to 1. This recursion adds positive numbers only, so that it
+/// Subtracting ᾱ_t from 1 loses digits where ᾱ_t is close to 1. This recursion adds numbers that are never negative, so that it
 /// loses none.
 ///
 /// # Formula

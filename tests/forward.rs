@@ -12,7 +12,7 @@ use literate_diffusion::{Error, Result, Schedule, Step, forward};
 use ndarray::Axis;
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
+use ndarray_rand::rand_distr::{Distribution, StandardNormal, StandardUniform};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 #[cfg(feature = "torch")]
@@ -270,14 +270,23 @@ mod q_sample {
     /// x_t has the mean and variance of its marginal.
     #[test]
     fn monte_carlo() {
-        check!(MonteCarlo).z_scores(|rng| {
-            let step = Schedule::linear(10, 0.02, 0.4).unwrap().step(6).unwrap();
-            let x0 = Array1::random_using(200_000, StandardNormal, rng) * 0.5 + 1.5;
-            let eps = Array1::random_using(200_000, StandardNormal, rng);
-            let xt = forward::q_sample(&x0, step, &eps).unwrap();
-            let (mean, variance) = forward::marginal_moments(1.5, 0.25, step).unwrap();
-            vec![z_score(&xt.to_vec(), mean), z_score(&xt.mapv(|x| (x - mean).powi(2)).to_vec(), variance)]
+        check!(MonteCarlo).z_scores(|rng| moments_of_draws(rng, StandardNormal));
+    }
+
+    #[test]
+    fn wrong_variant_uniform_noise() {
+        check!(MonteCarlo).rejects_z_scores("noise from rand, uniform in [0, 1), for noise from randn", |rng| {
+            moments_of_draws(rng, StandardUniform)
         });
+    }
+
+    fn moments_of_draws(rng: &mut ChaCha8Rng, noise: impl Distribution<f64>) -> Vec<f64> {
+        let step = Schedule::linear(10, 0.02, 0.4).unwrap().step(6).unwrap();
+        let x0 = Array1::random_using(200_000, StandardNormal, rng) * 0.5 + 1.5;
+        let eps = Array1::random_using(200_000, noise, rng);
+        let xt = forward::q_sample(&x0, step, &eps).unwrap();
+        let (mean, variance) = forward::marginal_moments(1.5, 0.25, step).unwrap();
+        vec![z_score(&xt.to_vec(), mean), z_score(&xt.mapv(|x| (x - mean).powi(2)).to_vec(), variance)]
     }
 
     #[test]

@@ -625,7 +625,7 @@ mod sum_of_gaussians {
     }
 
     fn convolution((a, b, z): (Gaussian, Gaussian, f64), sum: impl Fn(Gaussian, Gaussian) -> Gaussian) -> f64 {
-        let at = a.0 + b.0 + z * a.1.hypot(b.1).sqrt();
+        let at = a.0 + b.0 + z * (a.1 + b.1).sqrt();
         let (from, to) = support_of(&[a]);
         let convolved = integral(from, to, 4000, |x| {
             gaussian::density(x, a.0, a.1).unwrap() * gaussian::density(at - x, b.0, b.1).unwrap()
@@ -742,6 +742,12 @@ mod product_of_gaussians {
         );
         let huge = gaussian::product_of_gaussians((1.0, f64::MAX), (3.0, f64::MAX)).unwrap();
         assert_eq!(huge, (2.0, 0.5 * f64::MAX));
+        for far_wider in [
+            gaussian::product_of_gaussians((1.0, 1e-200), (3.0, 1e200)),
+            gaussian::product_of_gaussians((3.0, 1e200), (1.0, 1e-200)),
+        ] {
+            assert_eq!(far_wider.unwrap(), (1.0, 1e-200));
+        }
     }
 
     #[test]

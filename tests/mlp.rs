@@ -722,7 +722,7 @@ mod mlp_backward {
             let open = {
                 let mut there = mlp::mlp_forward(&case.net, &case.x, &case.times).unwrap();
                 let (_, delta) = mlp::loss_gradient(&there.eps_theta, &case.eps).unwrap();
-                // A mask of ones, and the right activations put back for the first layer alone.
+                // No mask: every activation counts as above 0. In a product, 1e-300 is nothing.
                 there.h[1..].iter_mut().for_each(|h| h.mapv_inplace(|h| if h > 0.0 { h } else { 1e-300 }));
                 mlp::mlp_backward(&case.net, &there, &case.times, &delta).unwrap()
             };

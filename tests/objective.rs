@@ -1153,6 +1153,17 @@ mod antithetic_times {
         });
     }
 
+    #[test]
+    fn wrong_variant_first_left_out() {
+        check!(MonteCarlo).rejects_z_scores("from 2 on, so that the first time is never trained", |rng| {
+            equally_likely(rng, |uniforms, timesteps| {
+                let from_2 = |u: &f64| (u * (timesteps - 1) as f64) as usize + 2;
+                let times: Vec<usize> = uniforms.iter().map(from_2).collect();
+                times.iter().copied().chain(times.iter().map(|t| timesteps + 2 - t)).collect()
+            })
+        });
+    }
+
     fn right(uniforms: &[f64], timesteps: usize) -> Vec<usize> {
         objective::antithetic_times(uniforms, timesteps).unwrap()
     }

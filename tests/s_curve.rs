@@ -276,7 +276,7 @@ mod population_std {
 mod points {
     use super::*;
 
-    /// The first and second moments, and that of the octants of u through the signs of the coordinates.
+    /// The first and second moments, with E[xz], whose sign is that of the S.
     #[test]
     fn monte_carlo() {
         check!(MonteCarlo).z_scores(|rng| {
@@ -327,7 +327,7 @@ mod points {
         points
     }
 
-    /// For noise 0.3 and scales 0.5 and 4, with E[xz] = −1/(3π) and E[z⁴] = 35/8 + 20/(3π) + 8/(9π) without them.
+    /// For noise 0.3 and scales 0.5 and 4, with E[xz] = −1/(3π) without them.
     fn moments(points: &Array2<f64>) -> Vec<f64> {
         let [var_x, var_z] = [0.5 + 0.09, 1.5 + 4.0 / (3.0 * PI) + 0.09];
         let of = |f: fn(f64, f64) -> f64, want: f64| {

@@ -551,7 +551,8 @@ mod cosine {
         for offset in [-0.1, f64::NAN, f64::INFINITY] {
             assert!(matches!(Schedule::cosine(10, offset, 0.999), Err(Error::OutOfRange { name: "offset", .. })));
         }
-        assert!(matches!(Schedule::cosine(10, 0.008, 1.5), Ok(_) | Err(Error::BetaOutOfRange { t: 10, .. })));
+        // Without a cut-off, β_T is 1: zero terminal SNR.
+        assert_eq!(Schedule::cosine(10, 0.008, 1.5).unwrap().last().beta, 1.0);
         assert!(matches!(Schedule::cosine(10, 0.008, 0.0), Err(Error::BetaOutOfRange { t: 1, .. })));
     }
 }
@@ -623,7 +624,6 @@ mod respaced {
             .fold(0.0, larger)
     }
 
-    /// Respacing down to zero terminal SNR keeps the zero.
     /// Where β′ would round to 1, it is the largest number below 1: some signal is left, and the schedule may go on.
     #[test]
     fn almost_no_signal_is_not_none() {
@@ -633,6 +633,7 @@ mod respaced {
         assert!(respaced.last().alpha_bar > 0.0);
     }
 
+    /// Respacing down to zero terminal SNR keeps the zero.
     #[test]
     fn zero_terminal_snr() {
         let schedule = sound().rescale_zero_terminal_snr().unwrap().respaced(&[50, 100]).unwrap();

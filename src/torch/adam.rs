@@ -16,7 +16,7 @@ const NOT_ZERO: f64 = 1e-37;
 /// Adam. Source: Kingma, Ba 2015, algorithm 1.
 #[derive(Debug)]
 pub struct Adam {
-    /// The learning rate η.
+    /// The learning rate λ.
     pub lr: f64,
     beta_1: f64,
     beta_2: f64,
@@ -54,7 +54,7 @@ impl Adam {
 
     /// Moves all parameters, by a [gradient](Parameters::gradient) of them.
     ///
-    /// m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − η m̂/(√v̂ + ε), m̂ = m/(1 − β₁^k), v̂ = v/(1 − β₂^k).
+    /// m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − λ m̂/(√v̂ + ε), m̂ = m/(1 − β₁^k), v̂ = v/(1 − β₂^k).
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless the gradient has a number for each parameter
