@@ -547,12 +547,15 @@ impl<'a> Press<'a> {
         for (range, latex, display) in &marks.formulas {
             let latex = self.with_numbers(latex, at(range.start));
             let set = self.formula(&latex, *display, at(range.start));
-            let set = if *display {
-                format!("<span class=\"display\" tabindex=\"0\" role=\"group\" aria-label=\"formula\">{set}</span>")
+            if *display {
+                let set = format!(
+                    "<span class=\"display\" tabindex=\"0\" role=\"group\" aria-label=\"formula\">{set}</span>"
+                );
+                replacements.push((range.clone(), set));
             } else {
-                set
-            };
-            replacements.push((range.clone(), set));
+                let punctuation = punctuation(&markdown[range.end..]);
+                replacements.push((range.start..range.end + punctuation.len(), together(&set, punctuation)));
+            }
         }
         for (open, close) in [("[@", "]"), ("[[", "]]"), ("{{", "}}")] {
             for (start, _) in markdown.match_indices(open) {
@@ -872,6 +875,23 @@ pub fn code_link(file: &str, kind: &str, name: &str) -> String {
     format!("{}#{kind}-{name}", page(&code_page(file)))
 }
 
+/// The marks at the head of a text that may not begin a line.
+fn punctuation(text: &str) -> &str {
+    let end = text.find(|c: char| !".,;:!?)".contains(c)).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// A formula in a line with the punctuation after it. A formula of several pieces may be broken, and is left so.
+fn together(formula: &str, punctuation: &str) -> String {
+    let begun = formula.strip_prefix("<span class=\"math\">").and_then(|rest| rest.strip_suffix("</span>"));
+    match begun {
+        Some(inside) if !punctuation.is_empty() && inside.matches("katex-base").count() == 1 => {
+            format!("<span class=\"math whole\">{inside}{punctuation}</span>")
+        }
+        _ => format!("{formula}{punctuation}"),
+    }
+}
+
 fn boxed(class: &str, label: &str, title: &str) -> String {
     let title = if title.is_empty() { String::new() } else { format!("<p class=\"title\">{title}</p>") };
     format!("<section class=\"box {class}\"><p class=\"label\">{label}</p>{title}\n")
@@ -1116,6 +1136,17 @@ mod tests {
             assert!(problems[0].starts_with("book/src/04-forward.md:7: the equation `q_step` has"), "{problems:?}");
             assert!(problems[0].contains(problem), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn punctuation_stays_at_its_formula() {
+        let one = "<span class=\"math\"><span class=\"katex-base\">x</span></span>";
+        let whole = "<span class=\"math whole\"><span class=\"katex-base\">x</span>),</span>";
+        assert_eq!(together(one, punctuation("), and so on.")), whole);
+        assert_eq!(together(one, punctuation(" and so on.")), one);
+        let two =
+            "<span class=\"math\"><span class=\"katex-base\">x =</span><span class=\"katex-base\">y</span></span>";
+        assert_eq!(together(two, "."), format!("{two}."));
     }
 
     #[test]
