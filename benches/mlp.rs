@@ -22,7 +22,7 @@ fn training_step(criterion: &mut Criterion) -> Result<()> {
     let [xt, eps] = [(); 2].map(|()| Array2::<f32>::random_using((BATCH, 2), StandardNormal, rng));
     let times: Vec<usize> = (0..BATCH).map(|n| n % timesteps + 1).collect();
     let there = mlp_forward(&net, &xt, &times)?;
-    let (_, delta) = loss_gradient(&there.eps_theta, &eps)?;
+    let (_, delta) = loss_gradient(&eps, &there.eps_theta)?;
     let mut gradient = mlp_backward(&net, &there, &times, &delta)?;
     let settings = AdamSettings::kingma_ba(1e-3)?;
     let mut trainer = Trainer::new(net.clone(), settings, paper::CLASSIC_MAX_NORM, None)?;

@@ -18,12 +18,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (x, times, eps) = (array![[0.5, -1.0]], [1], array![[1.0, 0.0]]);
 
     let there = mlp_forward(&net, &x, &times)?;
-    let (loss, delta) = loss_gradient(&there.eps_theta, &eps)?;
+    let (loss, delta) = loss_gradient(&eps, &there.eps_theta)?;
     let mut gradient = mlp_backward(&net, &there, &times, &delta)?;
     println!("hidden layer {:6.3}, prediction {:6.3}", there.h[1], there.eps_theta);
     println!("loss {loss:.4}, its derivative by the prediction {delta:6.3}");
     let worst = against_differences(&net, &gradient, |net| {
-        Ok(loss_gradient(&mlp_forward(net, &x, &times)?.eps_theta, &eps)?.0)
+        Ok(loss_gradient(&eps, &mlp_forward(net, &x, &times)?.eps_theta)?.0)
     })?;
     println!("the worst of them differ by {worst:.1e}");
 

@@ -155,11 +155,12 @@ fn of_the_embedding(schedule: &Schedule) -> Value {
     let periods = [0, 16, 32, 48, 63].map(|k| std::f64::consts::TAU / frequency(k));
     json!({
         "similarity": { "next": similarity(0.0, 1.0), "ten": similarity(0.0, 10.0), "last": similarity(0.0, last) },
-        "scaled": { "next": similarity(0.0, t(1)), "last": similarity(0.0, 1.0) },
+        "scaled": { "next": similarity(0.0, t(1)), "last": similarity(0.0, t(schedule.timesteps() - 1)) },
         "distance": distance(&embedding(0.0), &embedding(1.0)),
         "distance_scaled": distance(&embedding(0.0), &embedding(t(1))),
         "periods": periods,
         "from_t": misfit(&ones(&|index| array![t(index)]), &wanted),
+        "from_scaled": misfit(&ones(&|index| embedding(t(index))), &wanted),
         "from_embedding": misfit(&ones(&|index| embedding(index as f64)), &wanted),
         "spread": wanted.std(0.0),
     })
@@ -457,7 +458,7 @@ fn figure_similarity(folder: &Path) -> Outcome<PathBuf> {
         folder,
         name: "unet-similarity",
         alt: "How alike the embeddings of two times are, over the number of steps between them, 0 to 200. It is 1 for the same \
-              time, falls to 0.67 within ten steps, to a half within about fifty, and then wavers on its way down. Where t divided by \
+              time, falls to 0.67 within ten steps, to about a half at forty to sixty, and then wavers on its way down. Where t divided by \
               T is put into the sines, it stays at 1 throughout.",
     }
     .curves(
@@ -527,7 +528,7 @@ fn figure_trained(folder: &Path) -> Outcome<PathBuf> {
         folder,
         name: "unet-trained",
         alt: "The loss on test pictures over t, a point for each tenth of 1 to 1000, for three networks after the same short \
-              training. All fall as t grows. The U-Net that is told t and the one from which t is hidden are close together; \
+              training. All fall steeply up to t = 700. After that, the first two hardly change. The U-Net that is told t and the one from which t is hidden are close together; \
               PlainUnet lies above them.",
     }
     .curves(

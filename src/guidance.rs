@@ -87,6 +87,8 @@ impl Classes {
 
     /// How probable each class is once x_t is seen: what the best classifier of x_t would say.
     ///
+    /// These are the classes of x_t: where they are those of the data, take [`Classes::marginal`] of the step first.
+    ///
     /// # Formula
     /// q(c | x_t) = π_c q(x_t | c) / Σ_k π_k q(x_t | k)                      (slug `class_probabilities`)
     /// # Shapes
@@ -176,6 +178,8 @@ impl Classes {
 
     /// The score of the best classifier: which way x_t has to go so that the class becomes more probable.
     ///
+    /// These are the classes of x_t: where they are those of the data, take [`Classes::marginal`] of the step first.
+    ///
     /// # Formula
     /// ∇ ln q(c | x_t) = ∇ ln q(x_t | c) − Σ_k q(k | x_t) · ∇ ln q(x_t | k)                      (slug `classifier_score`)
     /// # Shapes
@@ -206,7 +210,7 @@ impl Classes {
     /// The logarithm of the density whose score a guided sampler follows, but for a constant.
     ///
     /// With q(x_t | c) = q(c | x_t) q(x_t) / π_c it is q(x_t) q(c | x_t)^w: all that is like the data, and more of it the more
-    /// it is like the class.
+    /// it is like the class. As in [`Classes::class_probabilities`], the classes are those of x_t.
     ///
     /// # Formula
     /// ln q_w(x_t | c) = (1 − w) ln q(x_t) + w ln q(x_t | c) + const                      (slug `tilted_log_density`)
@@ -237,7 +241,7 @@ impl Classes {
     }
     // ANCHOR_END: tilted_log_density
 
-    /// The score of one class, (m_c − x_t)/s_c².
+    /// The score of one class, (m_c − x_t)/s_c²; as in [`Classes::class_probabilities`], the classes are those of x_t.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] where d differs; [`Error::OutOfRange`] where there is no such class

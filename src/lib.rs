@@ -19,6 +19,31 @@
 //! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
 //! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
 //!
+//!
+//! Chapter 10, and the pictures of chapters 11 and 12, need libtorch: `cargo xtask setup`, and the feature `torch`, whose module
+//! of that name is a second implementation of the formulas. `data` reads pictures, and [`paper`] has the constants of the papers.
+//!
+//! # Examples
+//! Noise data of one value, and walk back with the best prediction of the noise. Every sample is that value again.
+//! ```
+//! use literate_diffusion::objective::{Variance, eps_from_x0};
+//! use literate_diffusion::sampler::{LastStep, ancestral};
+//! use literate_diffusion::{Schedule, forward::q_sample};
+//! use ndarray::array;
+//! use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
+//!
+//! let schedule = Schedule::linear(100, 1e-3, 0.2)?;
+//! let x0 = array![1.5, 1.5];
+//! let xt = q_sample(&x0, schedule.step(50)?, &array![0.3, -1.1])?;
+//! assert!(xt[0] > xt[1]);
+//!
+//! let (noise, rng) = (array![-0.4, 0.9], &mut StdRng::seed_from_u64(0));
+//! let best = |xt: &_, step| eps_from_x0(&x0, xt, step);
+//! let samples = ancestral(&noise, &schedule, Variance::BetaTilde, LastStep::Mean, best, rng)?;
+//! assert!((samples - x0).iter().all(|off| off.abs() < 1e-12));
+//! # Ok::<(), literate_diffusion::Error>(())
+//! ```
+//!
 //! # Conventions
 //! Time runs over t = 1, …, T and ᾱ_0 = 1. Noise is an argument (`eps`), never drawn inside a formula.
 //! Arrays are `f64` and of any dimension, unless a function says otherwise.

@@ -229,7 +229,7 @@ pub fn embedding_backward<F: Real>(timesteps: usize, times: &[usize], delta: &Ar
 /// # Formula
 /// L = 1/M Σ (ε_θ − ε)²,  ∂L/∂ε_θ = 2/M (ε_θ − ε),  over all M numbers of the batch                (slug `loss_gradient`)
 /// # Shapes
-/// `eps_theta`, `eps`, result: any, all equal, M elements
+/// `eps`, `eps_theta`, result: any, all equal, M elements
 /// # Errors
 /// [`Error::ShapeMismatch`] where they differ in shape;
 /// [`Error::Empty`] where they have no element
@@ -239,17 +239,17 @@ pub fn embedding_backward<F: Real>(timesteps: usize, times: &[usize], delta: &Ar
 /// ```
 /// use literate_diffusion::mlp::loss_gradient;
 /// use ndarray::array;
-/// let (loss, gradient) = loss_gradient(&array![3.0, 0.0], &array![1.0, 0.0])?;
+/// let (loss, gradient) = loss_gradient(&array![1.0, 0.0], &array![3.0, 0.0])?;
 /// assert_eq!((loss, gradient), (2.0, array![2.0, 0.0]));
 /// # Ok::<(), literate_diffusion::Error>(())
 /// ```
 #[doc(alias = "mse_loss")]
 // ANCHOR: loss_gradient
 pub fn loss_gradient<F: Real, D: Dimension>(
-    eps_theta: &ArrayRef<F, D>,
     eps: &ArrayRef<F, D>,
+    eps_theta: &ArrayRef<F, D>,
 ) -> Result<(F, Array<F, D>)> {
-    same_shape("eps", eps_theta, eps)?;
+    same_shape("eps_theta", eps, eps_theta)?;
     if eps.is_empty() {
         return Err(Error::Empty { name: "eps" });
     }
@@ -513,7 +513,7 @@ pub fn mlp_forward<F: Real>(net: &MlpDiffusion<F>, x: &ArrayRef2<F>, times: &[us
 /// use ndarray_rand::rand::{SeedableRng, rngs::StdRng};
 /// let net = MlpDiffusion::<f64>::new(&[2, 16, 2], 10, &mut StdRng::seed_from_u64(0))?;
 /// let there = mlp_forward(&net, &array![[0.1, 0.2]], &[10])?;
-/// let (_, delta) = loss_gradient(&there.eps_theta, &array![[1.0, -1.0]])?;
+/// let (_, delta) = loss_gradient(&array![[1.0, -1.0]], &there.eps_theta)?;
 /// let gradient = mlp_backward(&net, &there, &[10], &delta)?;
 /// assert_eq!(gradient.linears[1].bias, delta.row(0));
 /// # Ok::<(), literate_diffusion::Error>(())
@@ -754,7 +754,7 @@ impl<F: Real> Trainer<F> {
     pub fn step(&mut self, xt: &ArrayRef2<F>, times: &[usize], eps: &ArrayRef2<F>) -> Result<f64> {
         self.adam.check()?;
         let there = mlp_forward(&self.net, xt, times)?;
-        let (loss, delta) = loss_gradient(&there.eps_theta, eps)?;
+        let (loss, delta) = loss_gradient(eps, &there.eps_theta)?;
         finite("the loss", loss.into())?;
         let mut gradient = mlp_backward(&self.net, &there, times, &delta)?;
         let norm = clip_grad_norm(&mut gradient.tensors_mut(), self.max_norm)?;

@@ -1,6 +1,6 @@
 //! Constants that come from a paper or from widespread code, each with its source.
 //!
-//! No function of this crate takes one of them silently: a caller names it.
+//! No function of this crate takes one of them silently: a caller names it, or the docstring does.
 
 /// T of the DDPM experiments. Source: Ho, Jain, Abbeel 2020, section 4.
 pub const DDPM_TIMESTEPS: usize = 1000;

@@ -242,7 +242,7 @@ pub fn implicit_loss(model: impl Fn(f64) -> (f64, f64), atoms: &ArrayRef1<f64>, 
 /// # Formula
 /// L_simple = (1 − ᾱ_t) · mean (s_θ − ∇ ln q(x_t | x_0))²                      (slug `l_simple_by_score`)
 /// # Shapes
-/// `score_theta`, `conditional_score`: any, both equal
+/// `conditional_score`, `score_theta`: any, both equal
 /// # Errors
 /// As [`l_simple`]
 /// # Source
@@ -252,13 +252,13 @@ pub fn implicit_loss(model: impl Fn(f64) -> (f64, f64), atoms: &ArrayRef1<f64>, 
 /// use literate_diffusion::{Schedule, score::l_simple_by_score};
 /// use ndarray::array;
 /// let step = Schedule::from_betas(&[0.25])?.step(1)?;
-/// assert_eq!(l_simple_by_score(&array![0.0], &array![-2.0], step)?, 1.0); // the noise was 1, predicted was 0
+/// assert_eq!(l_simple_by_score(&array![-2.0], &array![0.0], step)?, 1.0); // the noise was 1, predicted was 0
 /// # Ok::<(), literate_diffusion::Error>(())
 /// ```
 // ANCHOR: l_simple_by_score
 pub fn l_simple_by_score<D: Dimension>(
-    score_theta: &ArrayRef<f64, D>,
     conditional_score: &ArrayRef<f64, D>,
+    score_theta: &ArrayRef<f64, D>,
     step: Step,
 ) -> Result<f64> {
     Ok(step.one_minus_alpha_bar * l_simple(conditional_score, score_theta)?)

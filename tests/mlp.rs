@@ -373,14 +373,14 @@ mod loss_gradient {
         check!(FiniteDifference)
             .bound(1e-10, "quadratic, so that differences are exact but for roundings over 0.01")
             .property(pair(), |(eps_theta, eps)| {
-                slopes(&eps_theta, &eps, mlp::loss_gradient(&eps_theta, &eps).unwrap().1)
+                slopes(&eps_theta, &eps, mlp::loss_gradient(&eps, &eps_theta).unwrap().1)
             });
     }
 
     #[test]
     fn identity() {
         check!(Identity).bound(1e-15, "the same sum in another order").property(pair(), |(eps_theta, eps)| {
-            let (loss, _) = mlp::loss_gradient(&eps_theta, &eps).unwrap();
+            let (loss, _) = mlp::loss_gradient(&eps, &eps_theta).unwrap();
             distance_of_numbers(loss, objective::l_simple(&eps, &eps_theta).unwrap(), 1e-3)
         });
     }
@@ -403,7 +403,7 @@ mod loss_gradient {
             let loss = |x: f64| {
                 let mut moved = eps_theta.clone();
                 moved[index] = x;
-                mlp::loss_gradient(&moved, eps).unwrap().0
+                mlp::loss_gradient(eps, &moved).unwrap().0
             };
             (loss(eps_theta[index] + 0.01) - loss(eps_theta[index] - 0.01)) / 0.02
         });
@@ -414,7 +414,7 @@ mod loss_gradient {
     fn bad_input() {
         let nothing = Array2::<f64>::zeros((0, 2));
         assert_eq!(mlp::loss_gradient(&nothing, &nothing).unwrap_err(), Error::Empty { name: "eps" });
-        assert!(mlp::loss_gradient(&array![1.0, 2.0], &array![1.0]).is_err());
+        assert!(mlp::loss_gradient(&array![1.0], &array![1.0, 2.0]).is_err());
     }
 }
 
@@ -681,7 +681,7 @@ mod mlp_backward {
                 case.net.linears.iter_mut().for_each(|linear| linear.bias.fill(0.0));
                 case.net.embeddings.iter_mut().for_each(|table| table.fill(0.0));
                 let there = mlp::mlp_forward(&case.net, &case.x, &case.times).unwrap();
-                let (_, delta) = mlp::loss_gradient(&there.eps_theta, &case.eps).unwrap();
+                let (_, delta) = mlp::loss_gradient(&case.eps, &there.eps_theta).unwrap();
                 let whole = inner(&delta, &there.eps_theta);
                 let scale = inner(&delta.mapv(f64::abs), &there.eps_theta.mapv(f64::abs)) + 1.0;
                 let layers = gradient(&case).linears.into_iter().zip(&case.net.linears);
@@ -721,7 +721,7 @@ mod mlp_backward {
         check!(FiniteDifference).bound(1e-7, "as above").rejects("no mask on the way back", small_network(), |case| {
             let open = {
                 let mut there = mlp::mlp_forward(&case.net, &case.x, &case.times).unwrap();
-                let (_, delta) = mlp::loss_gradient(&there.eps_theta, &case.eps).unwrap();
+                let (_, delta) = mlp::loss_gradient(&case.eps, &there.eps_theta).unwrap();
                 // No mask: every activation counts as above 0. In a product, 1e-300 is nothing.
                 there.h[1..].iter_mut().for_each(|h| h.mapv_inplace(|h| if h > 0.0 { h } else { 1e-300 }));
                 mlp::mlp_backward(&case.net, &there, &case.times, &delta).unwrap()
@@ -732,7 +732,7 @@ mod mlp_backward {
 
     fn gradient(case: &Case) -> MlpDiffusion<f64> {
         let there = mlp::mlp_forward(&case.net, &case.x, &case.times).unwrap();
-        let (_, delta) = mlp::loss_gradient(&there.eps_theta, &case.eps).unwrap();
+        let (_, delta) = mlp::loss_gradient(&case.eps, &there.eps_theta).unwrap();
         mlp::mlp_backward(&case.net, &there, &case.times, &delta).unwrap()
     }
 
@@ -744,7 +744,7 @@ mod mlp_backward {
                     let mut net = case.net.clone();
                     net.tensors_mut()[tensor][index.clone()] += moved;
                     let eps_theta = mlp::mlp_forward(&net, &case.x, &case.times).unwrap().eps_theta;
-                    mlp::loss_gradient(&eps_theta, &case.eps).unwrap().0
+                    mlp::loss_gradient(&case.eps, &eps_theta).unwrap().0
                 };
                 worst = worst.max(distance_of_numbers(slope, derivative(0.0, 1e-4, loss), 10.0));
             }
@@ -767,7 +767,7 @@ mod mlp_backward {
             eps: Array2::from_shape_fn((128, 2), |(i, j)| ((5 * i + j) % 23) as f64 / 9.0 - 1.2),
         };
         let there = mlp::mlp_forward(&rounded, &case.x.mapv(|x| x as f32), &case.times).unwrap();
-        let (_, delta) = mlp::loss_gradient(&there.eps_theta, &case.eps.mapv(|x| x as f32)).unwrap();
+        let (_, delta) = mlp::loss_gradient(&case.eps.mapv(|x| x as f32), &there.eps_theta).unwrap();
         let single = mlp::mlp_backward(&rounded, &there, &case.times, &delta).unwrap();
         for ((name, got), (_, want)) in single.tensors().iter().zip(gradient(&case).tensors()) {
             let size = want.iter().fold(0.0, |size: f64, g| size.max(g.abs()));
@@ -1193,7 +1193,7 @@ mod trainer {
         for k in 1..=5 {
             let (x, times, eps) = batch(k);
             let there = mlp_forward(&theta, &x, &times).unwrap();
-            let (loss, delta) = loss_gradient(&there.eps_theta, &eps).unwrap();
+            let (loss, delta) = loss_gradient(&eps, &there.eps_theta).unwrap();
             let mut gradient = mlp_backward(&theta, &there, &times, &delta).unwrap();
             mlp::clip_grad_norm(&mut gradient.tensors_mut(), 1.0).unwrap();
             let moments = m.tensors_mut().into_iter().zip(v.tensors_mut());

@@ -388,6 +388,7 @@ mod the_book {
 
     #[test]
     fn the_others_layer_by_layer() {
+        manual_seed(5);
         let x = Tensor::randn([1, 1, 28, 28], F64);
         let index = Tensor::from_slice(&[30_i64]);
         let net = PlainUnet::new(1, Device::Cpu, Kind::Double);
@@ -422,6 +423,7 @@ mod the_book {
     /// The same picture at two times: another output, but for the network that ignores t.
     #[test]
     fn the_time_matters() {
+        manual_seed(5);
         let x = Tensor::randn([1, 1, 28, 28], F64);
         let change = |net: &dyn ImageNetwork| {
             let at = |index: i64| no_grad(|| net.forward(&x, &Tensor::from_slice(&[index]))).unwrap();
@@ -576,7 +578,7 @@ mod mlp_backward {
                 let errors = devices().into_iter().map(|device| {
                     let pair = pair(case.clone(), device);
                     let there = mlp::mlp_forward(&pair.by_hand, &pair.x, &pair.times).unwrap();
-                    let (_, delta) = mlp::loss_gradient(&there.eps_theta, &pair.eps).unwrap();
+                    let (_, delta) = mlp::loss_gradient(&pair.eps, &there.eps_theta).unwrap();
                     let gradient = mlp::mlp_backward(&pair.by_hand, &there, &pair.times, &delta).unwrap();
                     let eps = tensor(&pair.eps, Kind::Double, device);
                     let loss = (pair.twin_output(device) - eps).square().mean(Kind::Double);

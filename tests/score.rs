@@ -951,7 +951,7 @@ mod l_simple_by_score {
                     let xt = forward::q_sample(&array![x0], step, &array![eps]).unwrap();
                     let best = Normal { mean: 0.3, variance: 0.49, step, xt: xt[0] }.score();
                     let pull = score::conditional_score(&array![x0], &xt, step).unwrap();
-                    score::l_simple_by_score(&best, &pull, step).unwrap()
+                    score::l_simple_by_score(&pull, &best, step).unwrap()
                 });
                 z_score(&losses.collect::<Vec<_>>(), objective::gaussian_floor(0.49, step).unwrap())
             };
@@ -962,27 +962,27 @@ mod l_simple_by_score {
     #[test]
     fn wrong_variant_unweighted() {
         check!(Identity).bound(1e-13, REASON).rejects("the weight 1 at every t", case(), |case| {
-            by_eps(case, |model, pull, step| right(model, pull, step) / step.one_minus_alpha_bar)
+            by_eps(case, |pull, model, step| right(pull, model, step) / step.one_minus_alpha_bar)
         });
     }
 
     #[test]
     fn wrong_variant_squared() {
         check!(Identity).bound(1e-13, REASON).rejects("the square of 1 - alpha_bar", case(), |case| {
-            by_eps(case, |model, pull, step| right(model, pull, step) * step.one_minus_alpha_bar)
+            by_eps(case, |pull, model, step| right(pull, model, step) * step.one_minus_alpha_bar)
         });
     }
 
     const REASON: &str = "a few roundings, of the largest number squared";
 
-    fn right(model: &Array1<f64>, pull: &Array1<f64>, step: Step) -> f64 {
-        score::l_simple_by_score(model, pull, step).unwrap()
+    fn right(pull: &Array1<f64>, model: &Array1<f64>, step: Step) -> f64 {
+        score::l_simple_by_score(pull, model, step).unwrap()
     }
 
     fn by_eps((step, [eps, eps_theta]): Case, loss: fn(&Array1<f64>, &Array1<f64>, Step) -> f64) -> f64 {
         let [pull, model] = [&eps, &eps_theta].map(|eps| score::score_from_eps(eps, step).unwrap());
         let want = objective::l_simple(&eps, &eps_theta).unwrap();
-        distance_of_numbers(loss(&model, &pull, step), want, largest(&[&eps, &eps_theta]).powi(2))
+        distance_of_numbers(loss(&pull, &model, step), want, largest(&[&eps, &eps_theta]).powi(2))
     }
 
     #[cfg(feature = "torch")]
@@ -990,13 +990,13 @@ mod l_simple_by_score {
     fn torch() {
         let check = check!(Torch).bound(1.0, twin::REASON);
         check.property(twin::batch::<2>(), |batch| {
-            let [model, pull] = batch.arrays.each_ref().map(mixture::tensor);
-            let got = twin::numbers(&torch_score::l_simple_by_score(&model, &pull, &batch.twin_steps()).unwrap());
+            let [pull, model] = batch.arrays.each_ref().map(mixture::tensor);
+            let got = twin::numbers(&torch_score::l_simple_by_score(&pull, &model, &batch.twin_steps()).unwrap());
             let mut worst = 0.0;
             for (i, step) in batch.steps().into_iter().enumerate() {
-                let [model, pull] = batch.arrays.each_ref().map(|array| array.row(i).to_owned());
-                let size = step.one_minus_alpha_bar * largest(&[&model, &pull]).powi(2);
-                worst = larger(worst, twin::in_units(got[i], right(&model, &pull, step), batch.budget() * size));
+                let [pull, model] = batch.arrays.each_ref().map(|array| array.row(i).to_owned());
+                let size = step.one_minus_alpha_bar * largest(&[&pull, &model]).powi(2);
+                worst = larger(worst, twin::in_units(got[i], right(&pull, &model, step), batch.budget() * size));
             }
             worst
         });

@@ -37,7 +37,10 @@ class Net(NamedTuple):
 
 
 def linear(timesteps, beta_1, beta_end):
-    """1. A Schedule whose beta grows on a straight line. 03-schedule.html#eq-linear, #eq-alpha_bar"""
+    """1. A Schedule whose beta grows on a straight line, from beta_1 at t = 1 to beta_end at t = T.
+
+    T is 2 or more. 03-schedule.html#eq-linear, #eq-alpha_bar
+    """
     raise NotImplementedError
 
 
@@ -72,12 +75,16 @@ def eps_from_x0(x0, xt, schedule, t):
 
 
 def v_target(x0, schedule, t, eps):
-    """6. The velocity that belongs to x_0 and eps. 07-objective.html#eq-v_target"""
+    """6. The velocity that belongs to x_0 and eps: the derivative of x_t by phi, where sqrt(alpha_bar_t) = cos(phi).
+
+    07-objective.html#eq-v_target"""
     raise NotImplementedError
 
 
 def antithetic_times(uniforms, timesteps):
-    """7. A time in 1..=T for each of the n uniforms, then the mirror image of each: 2n integers.
+    """7. A time in 1..=T for each of the n uniforms in [0, 1), then, in the same order, the mirror image of each: 2n integers.
+
+    A draw near 0 gives a time near 1.
 
     07-objective.html#eq-antithetic_times
     """
@@ -108,9 +115,9 @@ def ancestral(x_end, schedule, z, eps_theta):
 
 
 def ddim_step(xt, schedule, t, s, eta, eps, z):
-    """12. x_s, made of x_t, for any s < t. sigma is eta times the standard deviation of q(x_s | x_t, x_0).
+    """12. x_s, made of x_t, for any s < t. sigma is eta, from 0 to 1, times the standard deviation of q(x_s | x_t, x_0).
 
-    08-sampler.html#eq-ddim_step
+    The step from s to t has beta = 1 - alpha_bar_t / alpha_bar_s. 08-sampler.html#eq-ddim_step, #eq-ddim_sigma
     """
     raise NotImplementedError
 
@@ -141,7 +148,7 @@ def backward(net, x, times, eps):
 def train(points, schedule, rng):
     """15. Trains a network on points of the S-curve. Returns a function eps_theta(x, t) for points (n, 2) at one t.
 
-    Its loss must come within 0.05 of the Bayes floor. `rng` is a numpy.random.Generator.
+    Its loss must come within 0.05 of the Bayes floor. All random draws come from `rng`, a numpy.random.Generator.
     09-s_curve.html#eq-mean_bayes_floor
     """
     raise NotImplementedError

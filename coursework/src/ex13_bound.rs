@@ -3,7 +3,7 @@
 //! Chapter 6, the equations `prior_term` (06-elbo.html#eq-prior_term) and `bits_per_dim` (06-elbo.html#eq-bits_per_dim);
 //! chapter 7, the equation `kl_reverse_step` (07-objective.html#eq-kl_reverse_step).
 //!
-//! Both results are in bits per dimension; an array (n, d) has n · d dimensions.
+//! Arrays are (n, d). Both results are in bits, a KL with log₂, and per dimension: divided by n · d, not summed.
 
 use ndarray::Array2;
 

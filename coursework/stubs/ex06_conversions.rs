@@ -19,7 +19,7 @@ pub fn eps_from_x0(x0: &Array2<f64>, xt: &Array2<f64>, schedule: &Schedule, t: u
     todo!()
 }
 
-/// The velocity v that belongs to x_0 and ε.
+/// The velocity v that belongs to x_0 and ε: the derivative of x_t by φ, where √ᾱ_t = cos φ and √(1 − ᾱ_t) = sin φ.
 pub fn v_target(x0: &Array2<f64>, schedule: &Schedule, t: usize, eps: &Array2<f64>) -> Array2<f64> {
     todo!()
 }

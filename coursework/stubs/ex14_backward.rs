@@ -18,7 +18,8 @@ pub fn forward(net: &Net, x: &Array2<f64>, times: &[usize]) -> Array2<f64> {
 /// L_simple of a batch, and its gradient by every number of the network.
 ///
 /// # Shapes
-/// `x`, `eps`: (n, 2); `times`: n values, some of which may be equal; the gradient: as `net`
+/// `x`, `eps`: (n, 2); `times`: n values, some of which may be equal; the gradient: as `net`, with 0 in each row of `e` whose
+/// time does not occur. Where the ReLU is given 0, its slope is taken as 0.
 pub fn backward(net: &Net, x: &Array2<f64>, times: &[usize], eps: &Array2<f64>) -> (f64, Net) {
     todo!()
 }

@@ -146,7 +146,7 @@ pub fn figure(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
               channels. An arrow, down_pools.0, leads down to down_blocks.1 with 128 channels of 14 by 14, and another, \
               down_pools.1, to the bottleneck with 256 channels of 7 by 7. Arrows up_convs.0 and up_convs.1 lead up again to \
               up_blocks.0 and up_blocks.1, then final_block and out_conv. Dashed arrows, the skips, lead across from \
-              down_blocks to up_blocks at each level. The five residual blocks and the bottleneck are told t.",
+              down_blocks to up_blocks at each level. The six residual blocks, the bottleneck among them, are told t.",
     };
     let units = |(x, y): (i32, i32)| (x * PX, y * PX);
     figure.draw((900, 404), shown, |area| {

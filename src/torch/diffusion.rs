@@ -1,6 +1,6 @@
 //! The formulas of the diffusion, over batches with a time for each sample.
 //!
-//! Each function has the slug of its equation for a name, which is where the book and the reference say more of it. In all of
+//! Nearly every function has the slug of its equation for a name, which is where the book and the reference say more of it. In all of
 //! them, x, ε and the like have shape (N, …), and `steps` are those of the N samples. They fail with
 //! [`Error::ShapeMismatch`] where the shapes do not fit.
 

@@ -1,7 +1,7 @@
 //! The score and the flow, by automatic differentiation: a score is the gradient of a log-density, a drift the gradient of a
 //! potential, and a divergence the sum of second derivatives.
 //!
-//! Each function has the slug of its equation for a name. Everything is `f64`; a log-density is a closure from points (N, d)
+//! Nearly every function has the slug of its equation for a name. Everything is `f64`; a log-density is a closure from points (N, d)
 //! to N numbers, through which libtorch can differentiate.
 
 use std::f64::consts::TAU;
@@ -48,7 +48,7 @@ pub fn ddim_as_euler(xt: &Tensor, steps: &Steps, eps: &Tensor) -> Result<Tensor>
 }
 
 /// (1 − ᾱ_t) times the mean square of s_θ − ∇ ln q(x_t | x_0), of each sample: by way of the noise that both imply.
-pub fn l_simple_by_score(score_theta: &Tensor, conditional_score: &Tensor, steps: &Steps) -> Result<Tensor> {
+pub fn l_simple_by_score(conditional_score: &Tensor, score_theta: &Tensor, steps: &Steps) -> Result<Tensor> {
     super::diffusion::l_simple(&eps_from_score(conditional_score, steps)?, &eps_from_score(score_theta, steps)?)
 }
 

@@ -421,7 +421,7 @@ fn fits(x: &Tensor, index: &Tensor, channels: usize, unit: i64) -> Result<()> {
     super::has_shape("index", &[samples], index)?;
     for got in [height, width] {
         if got % unit != 0 || got == 0 {
-            let expected = "a multiple of 2 for each level of the U-Net";
+            let expected = "a multiple of 2 for each halving, all multiplied: of 4 for three widths";
             return Err(Error::OutOfRange { name: "a side of the picture", expected, got: got as f64 });
         }
     }

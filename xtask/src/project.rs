@@ -90,10 +90,15 @@ impl Project {
         }
         // .cargo/config.toml sets LIBTORCH to the project's own folder, whether or not there is one.
         let folder = std::env::var_os("LIBTORCH").map_or_else(|| self.root.join("libtorch"), PathBuf::from);
-        if folder.join("lib").is_dir() {
-            return Ok(());
+        if !folder.join("lib").is_dir() {
+            return Err("there is no libtorch; `cargo xtask setup` brings it");
         }
-        Err("there is no libtorch; `cargo xtask setup` brings it")
+        // That of CXX where it is set, as the package that compiles the bindings has it.
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+        if !exists(&compiler, &["--version"]) {
+            return Err("there is no C++ compiler (c++), which building the bindings needs; install g++ or clang");
+        }
+        Ok(())
     }
 }
 

@@ -148,7 +148,9 @@ fn run(cli: &Cli) -> Result<bool> {
     let folder = cli.dir.clone().unwrap_or_else(|| root.join("coursework"));
     let target = cli.target.clone().unwrap_or_else(|| root.join("target"));
     let seed = seed(cli)?;
-    let desk = Desk { root: &root, target: &target, marker: &marker, folder: &folder };
+    let dir = cli.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    let command = format!("cargo xtask coursework{dir}");
+    let desk = Desk { root: &root, target: &target, marker: &marker, folder: &folder, command: &command };
     match &cli.command {
         None => desk.table(seed.unwrap_or_else(new_seed)),
         Some(Command::Check { numbers }) => desk.check(numbers, seed.unwrap_or_else(new_seed)),
@@ -179,7 +181,7 @@ fn run(cli: &Cli) -> Result<bool> {
             for marked in
                 marked.iter().filter(|marked| !marked.finding.right() && marked.finding != Finding::NotStarted)
             {
-                println!("\n{}", report::exercise(&marker, Track::Python, marked, &progress).trim_end());
+                println!("\n{}", report::exercise(&marker, Track::Python, marked, &progress, &command).trim_end());
             }
             desk.write(&marked, seed, out.as_deref(), json.as_deref())?;
             Ok(marked.iter().all(|marked| marked.finding.right()))
@@ -210,6 +212,8 @@ pub struct Desk<'a> {
     target: &'a Path,
     marker: &'a Marker,
     folder: &'a Path,
+    /// How this program was called, but for what it was to do.
+    command: &'a str,
 }
 
 impl Desk<'_> {
@@ -238,7 +242,7 @@ impl Desk<'_> {
             let entry = &self.marker.catalogue.exercises[next.number - 1];
             let file = track.file(entry);
             match track {
-                Track::Rust => println!("  next: {file}, then `cargo xtask coursework check {}`", next.number),
+                Track::Rust => println!("  next: {file}, then `{} check {}`", self.command, next.number),
                 Track::Python => println!("  next: exercise {} in {file}", next.number),
             }
         } else if let Some(answer) = answers.iter().find(|answer| answer.word() != "handed in") {
@@ -254,7 +258,7 @@ impl Desk<'_> {
             if one.finding != Finding::NotStarted {
                 *progress.attempts.entry(one.number).or_default() += 1;
             }
-            println!("{}", report::exercise(self.marker, Track::Rust, one, &progress));
+            println!("{}", report::exercise(self.marker, Track::Rust, one, &progress, self.command));
         }
         progress.write(self.folder)?;
         println!("seed {seed}: the same cases again with --seed {seed}");
@@ -282,9 +286,8 @@ impl Desk<'_> {
         let entry = &self.marker.catalogue.exercises[number - 1];
         let mut progress = Progress::read(self.folder)?;
         if !give_up && progress.attempts.get(&number).is_none_or(|&attempts| attempts == 0) {
-            bail!(
-                "exercise {number} has not been tried: `cargo xtask coursework check {number}` first, or add --give-up"
-            );
+            let command = self.command;
+            bail!("exercise {number} has not been tried: `{command} check {number}` first, or add --give-up");
         }
         let solved = Submission::solutions(self.root, &self.marker.catalogue)?;
         println!("{}", solved.files[&format!("{}.rs", entry.file)]);

@@ -76,8 +76,8 @@ pub fn marks(marker: &Marker, marked: &[Marked]) -> (u32, u32, u32) {
     (given, all, marker.catalogue.questions.iter().map(|question| question.marks).sum())
 }
 
-/// An exercise in full.
-pub fn exercise(marker: &Marker, track: Track, marked: &Marked, progress: &Progress) -> String {
+/// An exercise in full. `command` is how the marker was called, for what may be called next.
+pub fn exercise(marker: &Marker, track: Track, marked: &Marked, progress: &Progress, command: &str) -> String {
     let Marked { number, finding, printed, seconds } = marked;
     let entry = &marker.catalogue.exercises[number - 1];
     let equations = marker.equations(&entry.equations);
@@ -101,7 +101,7 @@ pub fn exercise(marker: &Marker, track: Track, marked: &Marked, progress: &Progr
     }
     if !finding.right() {
         let shown = progress.hints.get(number).copied().unwrap_or_default();
-        let _ = writeln!(text, "\n  hints: `cargo xtask coursework hint {number}` ({shown} of 3 shown)");
+        let _ = writeln!(text, "\n  hints: `{command} hint {number}` ({shown} of 3 shown)");
         for link in entry.equations.iter().filter_map(|equation| marker.book.link(equation)) {
             let _ = writeln!(text, "  book: {link}");
         }

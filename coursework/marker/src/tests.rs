@@ -375,7 +375,7 @@ fn the_books_example_is_what_the_marker_says() {
     assert_eq!(mistake.name, "1 - alpha_bar without the root");
     let finding = finding(&marker, 3, 1, "q_sample", |case| returned((mistake.outputs)(case).unwrap()));
     let marked = Marked { number: 3, finding, printed: String::new(), seconds: 0.0 };
-    let said = report::exercise(&marker, report::Track::Rust, &marked, &Progress::default());
+    let said = report::exercise(&marker, report::Track::Rust, &marked, &Progress::default(), "cargo xtask coursework");
     let path = root().unwrap().join("coursework/marker/tests/wrong.txt");
     let shown = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(said, shown, "{} should be as on the left", path.display());

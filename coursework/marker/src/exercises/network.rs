@@ -176,7 +176,7 @@ pub fn backward() -> Function {
         expected: |c| {
             let (net, times) = (net(c), c.ints("times"));
             let there = mlp_forward(&net, &array(c, "x"), times)?;
-            let (loss, delta) = loss_gradient(&there.eps_theta, &array::<Ix2>(c, "eps"))?;
+            let (loss, delta) = loss_gradient(&array::<Ix2>(c, "eps"), &there.eps_theta)?;
             let MlpDiffusion { linears, embeddings } = mlp_backward(&net, &there, times, &delta)?;
             let [first, second] = linears.try_into().unwrap_or_else(|_| panic!("two layers went in"));
             let no_time = Array2::zeros((1, first.bias.len()));
