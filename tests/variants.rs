@@ -246,9 +246,10 @@ mod nu_from_variance {
     }
 
     fn cases() -> impl Strategy<Value = ((Schedule, usize), f64)> {
+        // So far apart that their logarithms are, too.
         let apart = |(schedule, t): &(Schedule, usize)| {
             let step = schedule.step(*t).unwrap();
-            step.beta > step.beta_tilde
+            step.beta > step.beta_tilde * (1.0 + 1e-12)
         };
         (schedule_and_later_time().prop_filter("needs two ends", apart), -1.0..2.0)
     }
@@ -2212,6 +2213,7 @@ mod straightness {
         shape_mismatch(measure(&[array![0.0], array![1.0, 2.0]], &[1.0]));
         out_of_range(measure(&three, &[0.5, 0.9]));
         out_of_range(measure(&three, &[0.0, 1.0]));
+        out_of_range(measure(&[array![0.0], array![1.0], array![2.0], array![3.0]], &[0.6, 0.4, 1.0]));
         assert_eq!(measure(&three[..1], &[]), Err(Error::Empty { name: "path" }));
         assert_eq!(measure(&[array![], array![]], &[1.0]), Err(Error::Empty { name: "path" }));
     }
