@@ -710,6 +710,16 @@ mod s_curve_entropy {
         });
     }
 
+    /// A thin S is a line of length 3π with a Gaussian across it. What the two ends add is 2/3π · 0.9 σ.
+    #[test]
+    fn thin_line() {
+        for sigma in [0.1_f64, 0.05, 0.025] {
+            let line = (3.0 * PI).ln() + 0.5 * (2.0 * PI * 1.0_f64.exp() * sigma.powi(2)).ln();
+            let entropy = SCurve::new(sigma, [1.0; 2]).unwrap().data().s_curve_entropy();
+            assert!((entropy - line).abs() < 0.25 * sigma, "{entropy} for {line}");
+        }
+    }
+
     #[test]
     fn wrong_variant_bits() {
         check!(MonteCarlo)
