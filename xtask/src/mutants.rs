@@ -98,8 +98,9 @@ impl Survivor {
 
     /// As it stands in the file of accepted survivors.
     fn entry(&self) -> String {
-        let Self { mutant, code, .. } = self;
-        format!("[[survivor]]\nmutant = '{mutant}'\ncode = '{code}'\nreason = \"\"")
+        // A string of JSON is one of TOML.
+        let [mutant, code] = [&self.mutant, &self.code].map(|text| serde_json::json!(text));
+        format!("[[survivor]]\nmutant = {mutant}\ncode = {code}\nreason = \"\"")
     }
 }
 
@@ -369,8 +370,11 @@ mod tests {
 
     #[test]
     fn an_entry_can_be_pasted() {
-        let accepted: Accepted = toml::from_str(&survived().entry()).unwrap();
-        assert_eq!(accepted.survivor, [survived()]);
+        let quoted = Survivor { code: r#"say("it's", '"')"#.into(), ..survived() };
+        for survivor in [survived(), quoted] {
+            let accepted: Accepted = toml::from_str(&survivor.entry()).unwrap();
+            assert_eq!(accepted.survivor, [survivor]);
+        }
     }
 
     #[test]
