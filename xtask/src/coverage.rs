@@ -16,6 +16,9 @@ const MODULE: f64 = 100.0;
 /// Not mathematics: the twin, which is covered where torch is, and the loaders.
 const NOT_MATHEMATICS: [&str; 2] = ["src/torch", "src/data"];
 
+/// The tests that run built examples, which are not built here.
+const OF_EXAMPLES: &str = "image_examples";
+
 /// How many lines are shown of a file.
 const SHOWN: usize = 12;
 
@@ -84,8 +87,11 @@ pub fn run(project: &Project, _args: &Args) -> Result<()> {
         "cargo-llvm-cov is not installed; install it with `cargo install --locked cargo-llvm-cov`"
     );
     let out = project.target.join("coverage.json");
-    let mut command = project.cargo(&["llvm-cov", "--tests", "--json", "--output-path"]);
-    command.arg(&out);
+    let mut command = project.cargo(&["llvm-cov", "--json", "--output-path"]);
+    command.arg(&out).arg("--lib");
+    for test in project.targets("test").filter(|test| test.name != OF_EXAMPLES) {
+        command.args(["--test", &test.name]);
+    }
     if project.torch().is_ok() {
         command.args(["--features", "torch"]);
     }
