@@ -45,7 +45,6 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let by_heart = backward_to(&few, &schedule, rng)?;
 
     let counting = &mut ChaCha8Rng::seed_from_u64(1);
-    let many = curve.points(COUNTED, counting);
     let numbers = json!({
         "by_hand": by_hand()?,
         "variance_of_guesses": variance_of_guesses()?,
@@ -53,7 +52,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         "points": COUNTED,
         "few": FEW,
         "far_from_curve": {
-            "data": far_from_curve(&curve, &many),
+            "data": far_from_curve(&curve, &curve.points(COUNTED, counting)),
             "generated": far_from_curve(&curve, &backward(COUNTED, &schedule, best, counting)?[0]),
             "noise": far_from_curve(&curve, &Array2::random_using((COUNTED, 2), StandardNormal, counting)),
         },

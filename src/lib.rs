@@ -19,7 +19,6 @@
 //! | 13 | [`score`] | the slope of the log-density, and the flow that it drives |
 //! | 14 | [`variants`] | what else is done: learned variances, other weights, flow matching |
 //!
-//!
 //! Chapter 10, and the pictures of chapters 11 and 12, need libtorch: `cargo xtask setup`, and the feature `torch`, whose module
 //! of that name is a second implementation of the formulas. `data` reads pictures, and [`paper`] has the constants of the papers.
 //!

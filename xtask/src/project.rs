@@ -93,13 +93,18 @@ impl Project {
         if !folder.join("lib").is_dir() {
             return Err("there is no libtorch; `cargo xtask setup` brings it");
         }
-        // That of CXX where it is set, as the package that compiles the bindings has it.
-        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-        if !exists(&compiler, &["--version"]) {
-            return Err("there is no C++ compiler (c++), which building the bindings needs; install g++ or clang");
-        }
-        Ok(())
+        cpp_compiler()
     }
+}
+
+/// Fails, with the reason, where the bindings to libtorch cannot be compiled.
+pub fn cpp_compiler() -> Result<(), &'static str> {
+    // That of CXX where it is set, as the package that compiles the bindings has it.
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    if exists(&compiler, &["--version"]) {
+        return Ok(());
+    }
+    Err("there is no C++ compiler (c++), which building the bindings needs; install g++ or clang")
 }
 
 fn cargo() -> String {

@@ -7,14 +7,14 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
 use crate::files::{make_folder, remove_folder, rename, sha256, size, write};
-use crate::project::Project;
+use crate::project::{self, Project};
 
 /// The version of libtorch that tch 0.26 is written for.
 const VERSION: &str = "2.13.0";
@@ -70,8 +70,8 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
         size(wanted.unpacked())
     );
     install(&home, wanted, &wheels, pip_download)?;
-    if !runs("c++") {
-        println!("note: there is no C++ compiler (c++), which building the bindings needs; install g++ or clang");
+    if let Err(why) = project::cpp_compiler() {
+        println!("note: {why}");
     }
     Ok(())
 }
@@ -167,11 +167,6 @@ fn users_own(home: &Home) -> Result<Option<PathBuf>> {
 
 fn nvidia_driver() -> bool {
     ["/proc/driver/nvidia/version", "/usr/lib/wsl/lib/libcuda.so.1"].iter().any(|path| Path::new(path).exists())
-}
-
-fn runs(program: &str) -> bool {
-    let quiet = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    quiet.is_ok_and(|status| status.success())
 }
 
 /// What was put where, so that a later run can tell whether it is still there.
