@@ -917,9 +917,11 @@ mod adam_step {
         let numbers = |k: f64| Array2::from_shape_fn((3, 4), |(i, j)| (k * (1 + 4 * i + j) as f64).sin());
         let settings = AdamSettings::kingma_ba(0.1).unwrap();
         let (mut theta, mut m, mut v) = (numbers(1.0), numbers(2.0), numbers(3.0).mapv(f64::abs));
-        let (mut theta_t, mut m_t, mut v_t) = (theta.t().to_owned(), m.t().to_owned(), v.t().to_owned());
+        let in_rows = |of: &Array2<f64>| of.t().as_standard_layout().into_owned();
+        let (mut theta_t, mut m_t, mut v_t) = (in_rows(&theta), in_rows(&m), in_rows(&v));
         mlp::adam_step(&mut theta, &numbers(4.0), &mut m, &mut v, 3, settings).unwrap();
         let mut transposed = theta_t.view_mut().reversed_axes();
+        assert!(!transposed.is_standard_layout());
         mlp::adam_step(
             &mut transposed,
             &numbers(4.0),

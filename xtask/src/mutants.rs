@@ -26,11 +26,11 @@ const SHARED: [(&str, &[&str]); 1] = [("error", &["forward", "gaussian", "schedu
 
 /// Change the code in small ways and see that the tests notice (cargo-mutants)
 ///
-/// Fails for each mutant that survives and is not in tests/mutants-survivors.toml, and for each entry there that does not
-/// survive.
+/// The loaders (`data`), which are no mathematics, are left out unless they are named. Fails for each mutant that survives
+/// and is not in tests/mutants-survivors.toml, and for each entry there that does not survive.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these modules
+    /// Only these modules [default: all of the mathematics]
     #[arg(value_name = "STEM")]
     stems: Vec<String>,
     /// How many runs at a time
@@ -177,7 +177,11 @@ fn stems(project: &Project, wanted: &[String]) -> Result<Vec<String>> {
     if let Some(unknown) = wanted.iter().find(|stem| !all.contains(stem)) {
         bail!("there is no module `{unknown}` with tests; such modules are: {}", all.join(", "));
     }
-    Ok(all.into_iter().filter(|stem| wanted.is_empty() || wanted.contains(stem)).collect())
+    let chosen = |stem: &String| match wanted {
+        [] => project::is_mathematics(&format!("src/{stem}")),
+        wanted => wanted.contains(stem),
+    };
+    Ok(all.into_iter().filter(chosen).collect())
 }
 
 /// Whether a file is the stem's `src/stem.rs` or in its folder `src/stem/`.

@@ -148,6 +148,11 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
+/// Whether a file of `src/` is of the mathematics: all but the twin, which is checked against it, and the loaders.
+pub fn is_mathematics(file: &str) -> bool {
+    !["src/torch", "src/data"].iter().any(|other| file.starts_with(other))
+}
+
 /// Whether a program can be run.
 pub fn exists(program: &str, arguments: &[&str]) -> bool {
     let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
