@@ -8,6 +8,7 @@ The network, the loop and the sampler are the idiomatic ones: `nn.Linear`, `nn.E
 
 import argparse
 import json
+import os
 import platform
 import time
 
@@ -96,7 +97,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000, help="training steps a repeat")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    counts = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= (os.cpu_count() or 1)]
+    parser.add_argument("--threads", type=int, nargs="+", default=counts, help="each is tried")
     args = parser.parse_args()
 
     results = {}

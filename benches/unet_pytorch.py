@@ -30,20 +30,21 @@ class Run:
         self.batch = args.batch
         self.layout = torch.contiguous_format if args.contiguous else torch.channels_last
         self.autocast = args.precision == "bf16"
-        self.model = ResidualUnet(1, args.widths).to(memory_format=self.layout)
+        self.device = torch.device(args.device)
+        self.model = ResidualUnet(1, args.widths).to(self.device, memory_format=self.layout)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
-        alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, T), 0)
+        alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, T, device=self.device), 0)
         self.sqrt_alpha_bar, self.sqrt_one_minus_alpha_bar = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        self.data = torch.randint(0, 256, (20 * args.batch, 1, SIDE, SIDE), dtype=torch.uint8)
+        self.data = torch.randint(0, 256, (20 * args.batch, 1, SIDE, SIDE), dtype=torch.uint8, device=self.device)
 
     def predict(self, xt, t):
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             return self.model(xt, t).float()
 
     def step(self):
-        x0 = self.data[torch.randint(0, len(self.data), (self.batch,))].float() / 127.5 - 1
+        x0 = self.data[torch.randint(0, len(self.data), (self.batch,), device=self.device)].float() / 127.5 - 1
         x0 = x0.contiguous(memory_format=self.layout)
-        t = torch.randint(0, T, (self.batch,))
+        t = torch.randint(0, T, (self.batch,), device=self.device)
         eps = torch.randn_like(x0)
         a, b = self.sqrt_alpha_bar[t][:, None, None, None], self.sqrt_one_minus_alpha_bar[t][:, None, None, None]
         loss = (self.predict(a * x0 + b * eps, t) - eps).square().mean()
@@ -55,8 +56,8 @@ class Run:
     @torch.no_grad()
     def sampling_step(self):
         """DDIM from t = 500 to the data: one call of the network and what is around it."""
-        x = torch.randn(self.batch, 1, SIDE, SIDE).contiguous(memory_format=self.layout)
-        eps = self.predict(x, torch.full((self.batch,), 499))
+        x = torch.randn(self.batch, 1, SIDE, SIDE, device=self.device).contiguous(memory_format=self.layout)
+        eps = self.predict(x, torch.full((self.batch,), 499, device=self.device))
         x0 = (x - self.sqrt_one_minus_alpha_bar[499] * eps) / self.sqrt_alpha_bar[499]
         return x0.clamp(-1, 1).sum().item()
 
@@ -78,6 +79,7 @@ def main():
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--contiguous", action="store_true", help="instead of channels last")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--steps", type=int, default=12, help="steps that are timed one by one")
     args = parser.parse_args()
 

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use literate_diffusion::data::Pictures;
+use literate_diffusion::data::{Split, digits};
 use literate_diffusion::objective::Prediction;
 use literate_diffusion::torch::dataset::Dataset;
 use literate_diffusion::torch::random::{Stream, drawn};
@@ -18,10 +18,15 @@ use literate_diffusion::torch::trainer::{Settings, Trainer};
 use literate_diffusion::torch::unet::{ImageNetwork, ResidualUnet, ResidualUnetConfig};
 use literate_diffusion::torch::{Schedule, parse_device};
 use literate_diffusion::{Result, paper};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SIDE: usize = 28;
 
-/// Training and sampling images/s of the residual U-Net, the share of a step that loading takes, and the most memory held.
+/// Training and sampling images/s of the residual U-Net, the share of a step that loading takes, the most memory held, and
+/// the loss after some steps.
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value_t = 64)]
@@ -40,6 +45,10 @@ struct Args {
     /// Training steps, and sampling steps, that are timed one by one.
     #[arg(long, default_value_t = 12)]
     steps: usize,
+    /// Training steps whose mean loss is reported, over the second half of them: the digits of the program, the same t and
+    /// noise in each precision.
+    #[arg(long, default_value_t = 0)]
+    loss_steps: usize,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,9 +76,9 @@ fn main() -> Result<()> {
     let schedule = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
     let settings = Settings { precision, ..Settings::simple(1e-3, 0) };
     let mut trainer = Trainer::new(Box::new(net), &schedule, settings)?;
-    let data = Dataset::new(&pictures(20 * args.batch), device);
-    let order = data.order(0, 1);
-    let batch = |i: usize| data.batch(&order.narrow(0, ((i % 20) * args.batch) as i64, args.batch as i64));
+    let data = Dataset::new(&digits::load(Split::Train)?, device);
+    let (order, batches) = (data.order(0, 1), data.count() / args.batch);
+    let batch = |i: usize| data.batch(&order.narrow(0, ((i % batches) * args.batch) as i64, args.batch as i64));
 
     let mut step = |i: usize| -> Result<f64> {
         let (x0, _) = batch(i);
@@ -78,6 +87,9 @@ fn main() -> Result<()> {
         Ok(trainer.step(&x0, None)?.double_value(&[]))
     };
     let training = best_seconds(args.steps, &mut step)?;
+    let losses = (0..args.loss_steps).map(&mut step).collect::<Result<Vec<f64>>>()?;
+    let late = &losses[losses.len() / 2..];
+    let loss = (!late.is_empty()).then(|| late.iter().sum::<f64>() / late.len() as f64);
     let loading = best_seconds(args.steps, |i| Ok(batch(i).0.get(0).double_value(&[0, 0, 0])))?;
 
     let sampling = Sampling {
@@ -106,6 +118,7 @@ fn main() -> Result<()> {
         "best_sample_step_images_per_s": rate(sampling),
         "loading_share": loading / training,
         "peak_mib": peak_mib(),
+        "loss": loss,
     });
     println!("{report}");
     Ok(())
@@ -116,12 +129,6 @@ fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
-}
-
-/// Pictures whose content does not matter.
-fn pictures(count: usize) -> Pictures {
-    let pixels = (0..count * SIDE * SIDE).map(|i| (i * 31 % 251) as u8).collect();
-    Pictures { channels: 1, height: SIDE, width: SIDE, pixels, labels: vec![0; count] }
 }
 
 /// The least time of several runs, after two that do not count.

@@ -10,6 +10,10 @@ use std::process::ExitCode;
 
 use images::DataSet;
 use literate_diffusion::data;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What this example is about: 32×32 colour pictures of a hundred things, which mirrored are as good.
 const DATA_SET: DataSet = DataSet {

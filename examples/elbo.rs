@@ -232,14 +232,9 @@ fn mean_and_std(paths: &Draws, estimate: impl Fn(&Vec<Array1<f64>>) -> Result<f6
 
 /// The standard deviation of (number of terms) × (one draw of the term at a t that is uniform over `times`).
 fn std_at_one_t(times: Range<usize>, mean_and_variance: impl Fn(usize) -> Result<(f64, f64)>) -> Result<f64> {
-    let count = times.len() as f64;
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for t in times {
-        let (mean, variance) = mean_and_variance(t)?;
-        sum += mean;
-        squares += mean * mean + variance;
-    }
-    Ok((count * squares - sum * sum).sqrt())
+    let terms = times.map(mean_and_variance).collect::<Result<Vec<_>>>()?;
+    let (means, variances): (Vec<f64>, Vec<f64>) = terms.into_iter().unzip();
+    Ok(elbo::variance_at_one_t(&means, &variances)?.sqrt())
 }
 
 /// What mistakes do to the bound, as means over the data.

@@ -10,6 +10,10 @@ use std::process::ExitCode;
 
 use images::DataSet;
 use literate_diffusion::data;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What this example is about: 28×28 grey pictures of the ten digits.
 const DATA_SET: DataSet = DataSet {

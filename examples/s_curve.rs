@@ -31,8 +31,12 @@ fn main() -> ExitCode {
             return Ok(()); // stopped by Ctrl-C, and saved
         }
         let net = run.trainer.average.as_ref().unwrap_or(&run.trainer.net);
-        let seed = run.setting.seed;
-        let sample = |count: usize, draws: Draws| generate(net, &run.setting.schedule, count, &mut rng(seed, draws));
+        let Setting { preset, ref schedule, seed, .. } = run.setting;
+        let last_step = match preset {
+            Preset::Sound => LastStep::Mean,
+            Preset::Classic => LastStep::Noise,
+        };
+        let sample = |count: usize, draws: Draws| generate(net, schedule, last_step, count, &mut rng(seed, draws));
         run.report(net, sample)
     })
 }
@@ -49,7 +53,8 @@ fn new_trainer(setting: &Setting) -> Result<Trainer<f32>, Box<dyn Error>> {
 fn train(run: &mut Run) -> Result<bool, Box<dyn Error>> {
     let stop = cli::stop_flag()?;
     let setting = run.setting.clone();
-    let bar = cli::progress(setting.epochs as u64, run.losses.len() as u64, "training");
+    let steps_per_epoch = run.data.nrows().div_ceil(setting.batch) as u64;
+    let bar = cli::progress(setting.epochs as u64 * steps_per_epoch, run.trainer.steps(), "training", "steps");
     while run.losses.len() < setting.epochs {
         if stop.load(Ordering::SeqCst) {
             bar.abandon();
@@ -59,11 +64,11 @@ fn train(run: &mut Run) -> Result<bool, Box<dyn Error>> {
         let epoch = run.losses.len() + 1;
         run.trainer.adam.lr = setting.learning_rate(epoch);
         let rng = &mut rng(setting.seed, Draws::Epoch(epoch));
-        let loss = train_epoch(&mut run.trainer, &setting, &run.data, rng).map_err(|error| run.stopped(error))?;
-        run.losses.push(loss as f32);
+        let loss = train_epoch(&mut run.trainer, &setting, &run.data, rng)
+            .map_err(|error| run.stopped(run.trainer.steps() + 1, &error))?;
+        run.end_epoch(loss)?;
         bar.set_message(format!("loss {loss:.4}, floor {:.4}", run.floor));
-        bar.inc(1);
-        run.save_now_and_then()?;
+        bar.inc(steps_per_epoch);
     }
     bar.finish();
     run.save()?;
@@ -114,11 +119,12 @@ fn noised(
     Ok(xt)
 }
 
-/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
+/// Algorithm 2, from noise to samples (the notebook adds noise in the last step, too), in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
 // ANCHOR: generate
 fn generate(
     net: &MlpDiffusion<f32>,
     schedule: &Schedule,
+    last_step: LastStep,
     count: usize,
     rng: &mut impl Rng,
 ) -> literate_diffusion::Result<Vec<Array2<f64>>> {
@@ -128,7 +134,7 @@ fn generate(
         Ok(net.forward(&xt.mapv(|x| x as f32), &vec![step.t; count])?.mapv(f64::from))
     };
     let noise = Array2::random_using((count, 2), StandardNormal, rng);
-    let x0 = ancestral(&noise, schedule, Variance::Beta, LastStep::Mean, eps_theta, rng)?;
+    let x0 = ancestral(&noise, schedule, Variance::Beta, last_step, eps_theta, rng)?;
     path.push(x0);
     Ok(path)
 }

@@ -6,25 +6,26 @@
 mod support;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 use literate_diffusion::data::{Pictures, Split, idx};
 use literate_diffusion::paper::{DDPM_BETA_1, DDPM_BETA_T, DDPM_TIMESTEPS};
-use literate_diffusion::torch::Schedule;
 use literate_diffusion::torch::dataset::Dataset;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::tch::{self, Device, Kind, Tensor, no_grad};
 use literate_diffusion::torch::trainer::{Settings, TENTHS, Trainer};
 use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig};
 use literate_diffusion::torch::weights::Parameters;
+use literate_diffusion::torch::{Schedule, parse_device};
 use ndarray_rand::rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use support::cli;
 use support::files::write_atomically;
+use support::processor;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -44,8 +45,11 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Threads
-    #[arg(long, value_parser = cli::count, default_value_t = 1)]
-    threads: usize,
+    #[arg(long, value_parser = cli::threads, default_value_t = 1)]
+    threads: i32,
+    /// cpu, cuda, cuda:N, or auto: CUDA where there is one
+    #[arg(long, value_parser = cli::device, default_value = "cpu")]
+    device: String,
     /// Folder for what was measured
     #[arg(long, default_value = "target/unet")]
     out: PathBuf,
@@ -76,34 +80,44 @@ impl ImageNetwork for Hidden {
 // ANCHOR_END: hidden
 
 /// The untrained network of a name.
-fn network(name: &str, seed: u64) -> literate_diffusion::Result<Box<dyn ImageNetwork>> {
+fn network(name: &str, seed: u64, device: Device) -> literate_diffusion::Result<Box<dyn ImageNetwork>> {
     let residual = || {
         let config = ResidualUnetConfig { widths: vec![32, 64], ..ResidualUnetConfig::plain(1) };
-        ResidualUnet::new(config, Device::Cpu, Kind::Float)
+        ResidualUnet::new(config, device, Kind::Float)
     };
     drawn(seed, Stream::Weights, 0, || -> literate_diffusion::Result<Box<dyn ImageNetwork>> {
         Ok(match name {
             "told" => Box::new(residual()?),
             "hidden" => Box::new(Hidden(residual()?)),
-            _ => Box::new(PlainUnet::new(1, Device::Cpu, Kind::Float)),
+            _ => Box::new(PlainUnet::new(1, device, Kind::Float)?),
         })
     })
 }
 
 fn compare(arguments: &Arguments) -> Outcome<()> {
-    tch::set_num_threads(i32::try_from(arguments.threads)?);
+    tch::set_num_threads(arguments.threads);
+    let device = parse_device(&arguments.device)?;
     let (train, test) = match &arguments.data {
         Some(folder) => (idx::load(folder, Split::Train)?, idx::load(folder, Split::Test)?),
         None => (boxes(1000, 0)?, boxes(1000, 1)?),
     };
     println!("{} pictures to train, {} to test, 14×14 pixels", train.count(), test.count());
-    let (train, test) = (Dataset::new(&train, Device::Cpu), Dataset::new(&test, Device::Cpu));
+    if test.count() < DDPM_TIMESTEPS || train.count() < arguments.batch {
+        let (of_train, of_test) = (train.count(), test.count());
+        return Err(format!(
+            "there are {of_train} training and {of_test} test pictures, but --batch {} needs as many, and {DDPM_TIMESTEPS} \
+             are tested; give a smaller --batch or more --data",
+            arguments.batch
+        )
+        .into());
+    }
+    let (train, test) = (Dataset::new(&train, device), Dataset::new(&test, device));
 
     let mut rows = serde_json::Map::new();
     let mut errors = Vec::new();
     for name in ["told", "hidden", "plain"] {
         let began = Instant::now();
-        let mut trainer = trainer(network(name, arguments.seed)?, arguments.seed)?;
+        let mut trainer = trainer(network(name, arguments.seed, device)?, arguments.seed)?;
         let (curve, of_pictures) = learn(&mut trainer, &train, &test, arguments)?;
         let tenths: Vec<f64> = of_pictures.chunk(TENTHS as i64, 0).iter().map(mean).collect();
         let row = json!({
@@ -160,7 +174,7 @@ fn learn(
     let order = train.order(arguments.seed, 1);
     let mut curve = Vec::new();
     for step in 1..=arguments.steps {
-        let begin = (step * arguments.batch) % (train.count() - arguments.batch);
+        let begin = (step * arguments.batch) % (train.count() - arguments.batch).max(1);
         let x0 = halved(&train.batch(&order.narrow(0, begin as i64, arguments.batch as i64)).0);
         let _loss = trainer.step(&x0, None)?;
         if step * 8 % arguments.steps == 0 {
@@ -177,9 +191,9 @@ fn measure(net: &dyn ImageNetwork, test: &Dataset, seed: u64) -> Outcome<Tensor>
     let steps = schedule()?.at(&times)?;
     let x0 = halved(&test.batch(&test.order(seed, 1).narrow(0, 0, times.len() as i64)).0);
     let eps = drawn(seed, Stream::Evaluation, 0, || x0.randn_like());
-    let column = |table: Tensor| table.to_kind(Kind::Float).view([-1, 1, 1, 1]);
+    let column = |table: Tensor| table.to_kind(Kind::Float).to_device(x0.device()).view([-1, 1, 1, 1]);
     let xt = &x0 * column(steps.alpha_bar.sqrt()) + &eps * column(steps.one_minus_alpha_bar.sqrt());
-    let index = steps.index();
+    let index = steps.index().to_device(x0.device());
     let mut errors = Vec::new();
     for begin in (0..times.len() as i64).step_by(100) {
         let part = |tensor: &Tensor| tensor.narrow(0, begin, 100);
@@ -227,11 +241,4 @@ fn command(arguments: &Arguments) -> String {
     let release = if cfg!(debug_assertions) { "" } else { " --release" };
     let run = format!("cargo run{release} --features torch --example unet_torch --");
     format!("{run}{data} --steps {steps} --batch {batch} --seed {seed} --threads {threads}")
-}
-
-/// What the processor calls itself, where that can be read.
-fn processor() -> String {
-    let text = std::fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }

@@ -202,7 +202,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Ho, Jain, Abbeel 2020, eq. 3
     /// # Examples
@@ -236,7 +236,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Ho, Jain, Abbeel 2020, eq. 5, the term L_0
     /// # Examples
@@ -290,7 +290,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Luo 2022, eq. 44
     /// # Examples
@@ -352,7 +352,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Ho, Jain, Abbeel 2020, eq. 5
     /// # Examples
@@ -384,7 +384,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Bishop 2006, eq. 2.115, step by step
     /// # Examples
@@ -415,7 +415,7 @@ impl LinearVae {
     /// # Shapes
     /// `x0`: any
     /// # Errors
-    /// None: the model was checked when it was made
+    /// None for a model of ordinary numbers; [`Error::OutOfRange`] where its slopes or variances multiply to infinity
     /// # Source
     /// Kingma, Welling 2014, eq. 1
     /// # Examples
@@ -788,6 +788,48 @@ pub fn prior_term<D: Dimension>(x0: &ArrayRef<f64, D>, schedule: &Schedule) -> R
     kl_isotropic(&mean_at(x0, last), last.one_minus_alpha_bar, &Array::zeros(x0.raw_dim()), 1.0)
 }
 // ANCHOR_END: prior_term
+
+/// The variance of an estimate of a sum that draws one of its terms: at a t that is uniform over n times, n times a draw of
+/// the term there.
+///
+/// Training estimates the bound so. Its n terms are those of either form, [`LinearVae::consistency_term`] or
+/// [`LinearVae::denoising_term`], and their draws have the variances [`LinearVae::consistency_variance`] and
+/// [`LinearVae::denoising_variance`].
+///
+/// # Formula
+/// n Σ_t (m_t² + v_t) − (Σ_t m_t)²                      (slug `variance_at_one_t`)
+/// # Shapes
+/// `means` (m_t), `variances` (v_t): n numbers each
+/// # Errors
+/// [`Error::Empty`] where there is no term; [`Error::ShapeMismatch`] where the lists differ in length
+/// # Source
+/// This book: Var X = E X² − (E X)², where E X² is the mean over t of n² (m_t² + v_t)
+/// # Examples
+/// ```
+/// use literate_diffusion::elbo::variance_at_one_t;
+/// assert_eq!(variance_at_one_t(&[3.0, 3.0], &[0.0, 0.0])?, 0.0); // one term tells the sum
+/// assert_eq!(variance_at_one_t(&[0.0, 6.0], &[0.0, 0.0])?, 36.0); // 0 or 12, where the sum is 6
+/// # Ok::<(), literate_diffusion::Error>(())
+/// ```
+// ANCHOR: variance_at_one_t
+pub fn variance_at_one_t(means: &[f64], variances: &[f64]) -> Result<f64> {
+    if means.is_empty() {
+        return Err(Error::Empty { name: "means" });
+    }
+    if means.len() != variances.len() {
+        return Err(Error::ShapeMismatch {
+            name: "variances",
+            expected: vec![means.len()],
+            got: vec![variances.len()],
+        });
+    }
+    let n = means.len() as f64;
+    let sum: f64 = means.iter().sum();
+    // Σ m_t² − (Σ m_t)²/n is summed about the mean, so that it loses no digits where all m_t are alike.
+    let scatter: f64 = means.iter().map(|m| (m - sum / n).powi(2)).sum();
+    Ok(n * (scatter + variances.iter().sum::<f64>()))
+}
+// ANCHOR_END: variance_at_one_t
 
 /// What stands in the place of L_T beside the consistency terms: the mean KL from the *last step* to N(0, I).
 ///

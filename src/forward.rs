@@ -70,7 +70,10 @@ pub fn q_chain<D: Dimension>(
 ///
 /// The noise ε_{t−1} of the first step is shrunk by √α_t in the second. Two independent Gaussians add up to a Gaussian
 /// whose variance is the sum of theirs, (α_t − α_t α_{t−1}) + (1 − α_t) = 1 − α_t α_{t−1}. The result is that sum,
-/// divided by its standard deviation, so that it is again a draw from N(0, I). To merge on, put ᾱ_{t−1} for α_{t−1}.
+/// divided by its standard deviation, so that it is again a draw from N(0, I).
+///
+/// To merge on, step by step to t, put ᾱ_{t−1} for α_{t−1}: for `step_prev` give the one step that does the work of all
+/// before t, which is `schedule.respaced(&[t - 1])?.step(1)?`.
 ///
 /// # Formula
 /// ε̄ = [√(α_t − α_t α_{t−1}) · ε_{t−1} + √(1 − α_t) · ε_t] / √(1 − α_t α_{t−1})                      (slug `merge_noise`)

@@ -3,6 +3,12 @@
 //! Given x_t, the four numbers x_0, ε, v and the mean μ of x_{t−1} determine each other, so that a network may predict any
 //! of them. The bound charges the same error differently in each: [`eps_weight`], [`x0_weight`], [`v_weight`]. Arguments
 //! come in the order data, x_t, step, prediction.
+//!
+//! Of the twelve ways from one of the four to another, these have a formula of their own: between x_0 and ε
+//! ([`eps_from_x0`], [`x0_from_eps`]), from v to both ([`x0_from_v`], [`eps_from_v`]), and between μ and both
+//! ([`posterior_mean`](crate::posterior::posterior_mean), [`mean_from_eps`], [`x0_from_mean`], [`eps_from_mean`]). The other
+//! four are made of these: from x_0, ε or μ to v by [`v_target`], once x_0 and ε are both there, and from v to μ by
+//! `posterior_mean(&x0_from_v(xt, step, v)?, xt, step)`, which divides by nothing that can be 0.
 
 use ndarray::{Array, ArrayRef, Dimension, Zip};
 
@@ -207,7 +213,7 @@ pub fn eps_from_v<D: Dimension>(xt: &ArrayRef<f64, D>, step: Step, v: &ArrayRef<
 /// # Shapes
 /// `xt`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where ᾱ_t = 0
+/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where α_t = 0
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 11
 /// # Examples

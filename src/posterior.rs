@@ -136,7 +136,7 @@ pub fn posterior_mean<D: Dimension>(x0: &ArrayRef<f64, D>, xt: &ArrayRef<f64, D>
 /// # Shapes
 /// `xt`, `eps`, result: any, all equal
 /// # Errors
-/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where ᾱ_t = 0
+/// [`Error::ShapeMismatch`] where `xt` and `eps` differ in shape; [`Error::ZeroSnr`] where α_t = 0
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 10
 /// # Examples
@@ -155,7 +155,7 @@ pub fn posterior_mean_from_eps<D: Dimension>(
     eps: &ArrayRef<f64, D>,
 ) -> Result<Array<f64, D>> {
     same_shape("eps", xt, eps)?;
-    if step.alpha_bar == 0.0 {
+    if step.alpha == 0.0 {
         return Err(Error::ZeroSnr { t: step.t });
     }
     let of_eps = -step.beta / step.one_minus_alpha_bar.sqrt();

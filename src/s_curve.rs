@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, Array3, ArrayRef2, ArrayView1};
 use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::StandardNormal;
 
-use crate::error::{Error, Result, positive};
+use crate::error::{Error, Result};
 use crate::paper;
 use crate::schedule::{Schedule, Step};
 
@@ -70,7 +70,7 @@ impl SCurve {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] unless `noise` is a finite number, 0.01 or above (the quadrature is made for that), and each
-    /// scale a finite number above 0
+    /// scale between 1e-100 and 1e100 (so that its square is a number)
     /// # Examples
     /// ```
     /// use literate_diffusion::s_curve::SCurve;
@@ -81,7 +81,9 @@ impl SCurve {
         if !(noise.is_finite() && noise >= 0.01) {
             return Err(Error::OutOfRange { name: "noise", expected: "a finite number, 0.01 or above", got: noise });
         }
-        scale.into_iter().try_for_each(|scale| positive("scale", scale))?;
+        if let Some(&got) = scale.iter().find(|scale| !(1e-100..=1e100).contains(*scale)) {
+            return Err(Error::OutOfRange { name: "scale", expected: "between 1e-100 and 1e100", got });
+        }
         Ok(Self { noise, scale })
     }
 

@@ -4,9 +4,10 @@
 //! [`Step`], and is the one place that checks t. All of it is `f64`: in `f32`, 1 − ᾱ_1 = 1e-4 is already off by 1e-4 of
 //! itself.
 
-use ndarray::{ArrayRef, Axis, RemoveAxis};
+use ndarray::{ArrayRef, Dimension};
 
 use crate::error::{Error, Result, not_negative};
+use crate::gaussian::ratio_excess;
 
 /// All that the formulas need to know of one time t.
 ///
@@ -218,7 +219,8 @@ impl Schedule {
     /// # Formula
     /// ᾱ_t = f(t)/f(0), f(t) = cos²(π/2 · (t/T + s)/(1 + s)), β_t = min(1 − f(t)/f(t − 1), β_max)   (slug `cosine`)
     /// # Errors
-    /// As [`Schedule::from_betas`]; [`Error::OutOfRange`] unless `offset` (s) is a finite number, 0 or above
+    /// As [`Schedule::from_betas`]; [`Error::OutOfRange`] unless `offset` (s) is a finite number, 0 or above, and where
+    /// `max_beta` is not a number
     /// # Source
     /// Nichol, Dhariwal 2021, eq. 17
     /// # Examples
@@ -232,6 +234,10 @@ impl Schedule {
     // ANCHOR: cosine
     pub fn cosine(timesteps: usize, offset: f64, max_beta: f64) -> Result<Self> {
         not_negative("offset", offset)?;
+        if max_beta.is_nan() {
+            // The smaller of a number and NaN is the number.
+            return Err(Error::OutOfRange { name: "max_beta", expected: "a number", got: max_beta });
+        }
         let f = |t: usize| {
             let r = t as f64 / timesteps as f64;
             ((r + offset) / (1.0 + offset) * std::f64::consts::FRAC_PI_2).cos().powi(2)
@@ -286,7 +292,8 @@ impl Schedule {
     /// # Shapes
     /// `times`: S values τ_1 < ⋯ < τ_S within 1..=T; result: a schedule of S steps
     /// # Errors
-    /// [`Error::Empty`] without times; [`Error::StepOutOfRange`] and [`Error::TimesNotIncreasing`] for a bad list
+    /// [`Error::Empty`] without times; [`Error::StepOutOfRange`] and [`Error::TimesNotIncreasing`] for a bad list;
+    /// [`Error::ZeroSnr`] where ᾱ is 0 in `f64` before the last of the times
     /// # Source
     /// Nichol, Dhariwal 2021, section 4; Song, Meng, Ermon 2021, appendix C
     /// # Examples
@@ -300,8 +307,7 @@ impl Schedule {
     pub fn respaced(&self, times: &[usize]) -> Result<Self> {
         let visited = self.visit(times)?;
         let mut betas = Vec::with_capacity(visited.len());
-        let mut alpha_bar_prev = 1.0;
-        let mut one_minus_alpha_bar_prev = 0.0;
+        let (mut t_prev, mut alpha_bar_prev, mut one_minus_alpha_bar_prev) = (0, 1.0, 0.0);
         for step in visited {
             // (ᾱ_prev − ᾱ)/ᾱ_prev, with the difference taken between whichever pair of numbers is smaller.
             let lost = if step.alpha_bar < 0.5 {
@@ -309,9 +315,12 @@ impl Schedule {
             } else {
                 step.one_minus_alpha_bar - one_minus_alpha_bar_prev
             };
+            if alpha_bar_prev == 0.0 {
+                return Err(Error::ZeroSnr { t: t_prev });
+            }
             let beta = lost / alpha_bar_prev;
             betas.push(if step.alpha_bar > 0.0 { beta.min(LARGEST_BETA) } else { beta });
-            (alpha_bar_prev, one_minus_alpha_bar_prev) = (step.alpha_bar, step.one_minus_alpha_bar);
+            (t_prev, alpha_bar_prev, one_minus_alpha_bar_prev) = (step.t, step.alpha_bar, step.one_minus_alpha_bar);
         }
         Self::from_betas(&betas)
     }
@@ -322,7 +331,8 @@ impl Schedule {
     /// # Formula
     /// √ᾱ′_t = (√ᾱ_t − √ᾱ_T) · √ᾱ_1 / (√ᾱ_1 − √ᾱ_T)                      (slug `rescale_zero_terminal_snr`)
     /// # Errors
-    /// [`Error::OutOfRange`] where T = 1, which leaves nothing to stretch
+    /// [`Error::OutOfRange`] where T = 1, which leaves nothing to stretch; [`Error::BetaOutOfRange`] where betas are so small
+    /// (below 1e-16) that no change of √ᾱ_t is seen
     /// # Source
     /// Lin, Liu, Li, Yang 2024, algorithm 1
     /// # Examples
@@ -353,7 +363,7 @@ impl Schedule {
     /// # Shapes
     /// `data`: (samples, …), d numbers in each sample
     /// # Errors
-    /// [`Error::Empty`] where `data` has no element
+    /// [`Error::Empty`] where `data` has no element; [`Error::ShapeMismatch`] where it has no dimension
     /// # Source
     /// Ho, Jain, Abbeel 2020, eq. 5, the term L_T
     /// # Examples
@@ -366,15 +376,18 @@ impl Schedule {
     /// # Ok::<(), literate_diffusion::Error>(())
     /// ```
     // ANCHOR: terminal_gap
-    pub fn terminal_gap<D: RemoveAxis>(&self, data: &ArrayRef<f64, D>) -> Result<f64> {
+    pub fn terminal_gap<D: Dimension>(&self, data: &ArrayRef<f64, D>) -> Result<f64> {
         if data.is_empty() {
             return Err(Error::Empty { name: "data" });
         }
-        let samples = data.len_of(Axis(0)) as f64;
-        let d = data.len() as f64 / samples;
-        let mean_square_norm = data.iter().map(|x| x * x).sum::<f64>() / samples;
-        let alpha_bar = self.last().alpha_bar;
-        Ok(0.5 * (alpha_bar * mean_square_norm - d * (alpha_bar + (-alpha_bar).ln_1p())))
+        let Some(&samples) = data.shape().first() else {
+            return Err(Error::ShapeMismatch { name: "data", expected: vec![1, 1], got: vec![] });
+        };
+        let d = (data.len() / samples) as f64;
+        let mean_square_norm = data.iter().map(|x| x * x).sum::<f64>() / samples as f64;
+        let last = self.last();
+        // −ᾱ_T − ln(1 − ᾱ_T) is w − 1 − ln w, where w is the variance 1 − ᾱ_T.
+        Ok(0.5 * (last.alpha_bar * mean_square_norm + d * ratio_excess(last.one_minus_alpha_bar, 1.0)))
     }
     // ANCHOR_END: terminal_gap
 

@@ -15,6 +15,7 @@ use literate_diffusion::{Error, Result, Schedule, Step, forward, paper};
 use ndarray::ArrayView1;
 use ndarray::{Array1, array};
 use ndarray_rand::RandomExt;
+use ndarray_rand::rand::Rng;
 use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -1435,6 +1436,77 @@ mod denoising_variance {
     #[test]
     fn bad_input() {
         bad_times(|t| example(2).denoising_variance(&array![0.0], t), [0, 1, 3], NOT_AFTER_FIRST);
+    }
+}
+
+mod variance_at_one_t {
+    use super::*;
+
+    /// The variance is the mean of the variances and the variance of the means, once t is given.
+    #[test]
+    fn identity() {
+        check!(Identity)
+            .bound(1e-13, "a dozen positive terms, once the means are taken from their mean")
+            .property(terms(), |case| by_total_variance(case, right));
+    }
+
+    /// One t a draw, for the terms of both forms.
+    #[test]
+    fn monte_carlo() {
+        check!(MonteCarlo).z_scores(scores);
+    }
+
+    #[test]
+    fn wrong_variant() {
+        check!(Identity).bound(1e-13, "as above").rejects("the terms' own variances alone", terms(), |case| {
+            by_total_variance(case, |means, variances| means.len() as f64 * variances.iter().sum::<f64>())
+        });
+    }
+
+    fn right(means: &[f64], variances: &[f64]) -> f64 {
+        elbo::variance_at_one_t(means, variances).unwrap()
+    }
+
+    fn terms() -> impl Strategy<Value = Vec<(f64, f64)>> {
+        prop::collection::vec((-5.0..5.0, 0.0..9.0), 1..12)
+    }
+
+    fn by_total_variance(terms: Vec<(f64, f64)>, variance: impl Fn(&[f64], &[f64]) -> f64) -> f64 {
+        let n = terms.len() as f64;
+        let (means, variances): (Vec<f64>, Vec<f64>) = terms.into_iter().unzip();
+        let mean_of = |numbers: &[f64]| numbers.iter().sum::<f64>() / n;
+        // The pairs of an independent draw each: half the mean square of their difference is the variance.
+        let pairs = means.iter().flat_map(|a| means.iter().map(move |b| 0.5 * (a - b).powi(2)));
+        let of_means = pairs.sum::<f64>() / (n * n);
+        distance_of_numbers(variance(&means, &variances), n * n * (of_means + mean_of(&variances)), 1.0)
+    }
+
+    /// The square of (3 × one of three terms − their sum), over paths and t.
+    fn scores(rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let (vae, x0) = (example(4), array![0.8]);
+        let paths = draw_paths(100_000, vae.schedule(), 0.8, rng);
+        let drawn: Vec<usize> = paths.iter().map(|_| rng.random_range(0..3)).collect();
+        let score = |first: usize, draw: &dyn Fn(&Path, usize) -> f64, term: &dyn Fn(usize) -> (f64, f64)| {
+            let (means, variances): (Vec<f64>, Vec<f64>) = (first..first + 3).map(term).unzip();
+            let sum: f64 = means.iter().sum();
+            let square = |(path, &i): (&Path, &usize)| (3.0 * draw(path, first + i) - sum).powi(2);
+            let squares: Vec<f64> = paths.iter().zip(&drawn).map(square).collect();
+            z_score(&squares, right(&means, &variances))
+        };
+        let of_consistency = score(1, &|path, t| draw_at(&vae, path, t), &|t| {
+            (vae.consistency_term(&x0, t).unwrap(), vae.consistency_variance(&x0, t).unwrap())
+        });
+        let of_denoising = score(2, &|path, t| vae.denoising_estimate(&path[0], &path[t], t).unwrap(), &|t| {
+            (vae.denoising_term(&x0, t).unwrap(), vae.denoising_variance(&x0, t).unwrap())
+        });
+        vec![of_consistency, of_denoising]
+    }
+
+    #[test]
+    fn bad_input() {
+        assert_eq!(elbo::variance_at_one_t(&[], &[]), Err(Error::Empty { name: "means" }));
+        let error = elbo::variance_at_one_t(&[1.0], &[1.0, 2.0]).unwrap_err();
+        assert_eq!(error, Error::ShapeMismatch { name: "variances", expected: vec![1], got: vec![2] });
     }
 }
 

@@ -63,7 +63,7 @@ mod energy_distance {
             let lumps = evaluation::energy_distance(&repeated, &lump_y).unwrap();
             let below_0 = -evaluation::energy_distance(&x, &y).unwrap();
             let itself = evaluation::energy_distance(&x, &x).unwrap().abs();
-            (lumps - 2.0 * way).abs().max(below_0).max(itself)
+            [(lumps - 2.0 * way).abs(), below_0, itself].into_iter().fold(0.0, larger)
         });
     }
 
@@ -297,7 +297,7 @@ mod directions {
     fn off_the_angles(directions: Array2<f64>) -> f64 {
         let step = PI / directions.nrows() as f64;
         let angles = directions.rows().into_iter().map(|direction| direction[1].atan2(direction[0]));
-        angles.enumerate().fold(0.0, |worst: f64, (l, angle)| worst.max((angle - step * l as f64).abs()))
+        angles.enumerate().fold(0.0, |worst, (l, angle)| larger(worst, (angle - step * l as f64).abs()))
     }
 
     fn unevenness(directions: Array2<f64>) -> f64 {

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use support::strategies::{arrays, step};
 #[cfg(feature = "torch")]
 use support::torch as twin;
-use support::{check, derivative, distance, distance_of_numbers, integral, z_score};
+use support::{check, derivative, distance, distance_of_numbers, integral, larger, z_score};
 
 /// Up to four classes in one dimension, a step, one of the classes, a value of x_t and a weight.
 #[derive(Debug, Clone)]
@@ -824,7 +824,7 @@ mod tilted_log_density {
         check!(Quadrature).bound(1e-12, GRID).property(case(), |case| {
             let area =
                 |weight| integral(-20.0, 20.0, 1000, |xt| right(&Case { xt, weight, ..case.clone() }).exp()) - 1.0;
-            area(0.0).abs().max(area(1.0).abs())
+            larger(area(0.0).abs(), area(1.0).abs())
         });
     }
 

@@ -3,38 +3,25 @@
 //! They are run from beside this test, where `cargo test --features torch` builds them.
 #![cfg(unix)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+#[path = "support/program.rs"]
+mod program;
 
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use program::{expect, program, text, until, utf8};
 use tempfile::TempDir;
 
-/// The program of an example, which cargo builds into the folder beside that of the tests.
-fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is not built; `cargo build --features torch --examples` does it", path.display());
-    path
-}
-
 fn run(name: &str, arguments: &[&str]) -> Output {
-    Command::new(program(name)).args(arguments).output().unwrap()
+    Command::new(program(name)).args(arguments).args(on_the_cpu(arguments)).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Fails unless the program ends with this status and one sentence that has all these words.
-#[track_caller]
-fn expect(output: &Output, status: i32, words: &[&str]) {
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{error}");
-    assert_eq!(error.matches("error:").count(), 1, "{error}");
-    assert!(!error.contains("panicked"), "{error}");
-    words.iter().for_each(|word| assert!(error.contains(word), "{word:?} is not in: {error}"));
+/// Equal bytes are promised there alone.
+fn on_the_cpu(arguments: &[&str]) -> &'static [&'static str] {
+    let computes =
+        arguments.first().is_some_and(|command| ["train", "sample", "evaluate", "compare"].contains(command));
+    if computes && !arguments.contains(&"--device") { &["--device", "cpu"] } else { &[] }
 }
 
 /// A folder with 40 pictures of MNIST's size and format.
@@ -51,13 +38,10 @@ fn data() -> TempDir {
     folder
 }
 
-fn utf8(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 /// Arguments for a short training run of a small network.
 fn train<'a>(data: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec!["train", "--data", utf8(data), "--out", utf8(out), "--threads", "1", "--samples", "0"];
+    let mut arguments =
+        vec!["train", "--data", utf8(data), "--out", utf8(out), "--threads", "1", "--samples", "0", "--device", "cpu"];
     arguments.extend(more);
     arguments
 }
@@ -70,15 +54,6 @@ fn trained() -> (TempDir, TempDir) {
     let output = run("mnist", &train(data.path(), out.path(), &SMALL));
     assert!(output.status.success(), "{}", text(&output.stderr));
     (data, out)
-}
-
-/// Waits until a condition holds, a minute at most.
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
-        sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -101,6 +76,9 @@ fn usage() {
         ("mnist", &["train", "--network", "plain-unet", "--widths", "8"], &["--widths is for --network residual-unet"]),
         ("cifar100", &["train", "--network", "time-channel"], &["one colour", "3"]),
         ("mnist", &["train", "--lr", "nan"], &["--lr", "finite"]),
+        ("mnist", &["train", "--timesteps", "1000000000000"], &["--timesteps", "1000000"]),
+        ("mnist", &["train", "--save-every", "1e30"], &["--save-every", "too long"]),
+        ("mnist", &["train", "--threads", "3000000000"], &["--threads", "4096"]),
         ("mnist", &["train", "--ema", "1"], &["--ema", "less than"]),
         ("mnist", &["train", "--resume", "x", "--epochs", "3"], &["--resume", "--epochs"]),
     ] {
@@ -161,6 +139,43 @@ fn weights_that_do_not_fit() {
     assert_eq!(fs::read(checkpoint).unwrap(), whole);
 }
 
+/// Neither is the checkpoint of another run, when one goes on in its folder.
+#[test]
+fn another_runs_checkpoint_is_not_lost() {
+    let ((data, out), (_, other)) = (trained(), trained());
+    let [checkpoint, kept] = [&out, &other].map(|folder| folder.path().join("checkpoint.safetensors"));
+    let before = fs::read(&kept).unwrap();
+    let output = run("mnist", &train(data.path(), other.path(), &["--resume", utf8(&checkpoint)]));
+    expect(&output, 1, &[utf8(&kept), "--overwrite"]);
+    assert_eq!(fs::read(&kept).unwrap(), before);
+}
+
+/// With fewer times than tenths, some tenths have no loss.
+#[test]
+fn a_short_schedule_goes_on() {
+    let (data, out) = (data(), tempfile::tempdir().unwrap());
+    let setting = [&SMALL[..], &["--timesteps", "5"]].concat();
+    let output = run("mnist", &train(data.path(), out.path(), &setting));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let checkpoint = out.path().join("checkpoint.safetensors");
+    let output = run("mnist", &train(data.path(), out.path(), &["--resume", utf8(&checkpoint)]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Weights alone, in half precision, are smaller, and sampled from like others.
+#[test]
+fn exported() {
+    let (_, out) = trained();
+    let [checkpoint, half] = ["checkpoint", "half"].map(|name| out.path().join(name).with_extension("safetensors"));
+    let output = run("mnist", &["export", "--weights", utf8(&checkpoint), "--to", utf8(&half)]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let sizes =
+        ["weights.safetensors", "half.safetensors"].map(|name| fs::metadata(out.path().join(name)).unwrap().len());
+    assert!(sizes[1] < 6 * sizes[0] / 10, "{sizes:?}");
+    let sample = ["sample", "--weights", utf8(&half), "--steps", "2", "--count", "1", "--out", utf8(out.path())];
+    assert!(run("mnist", &sample).status.success());
+}
+
 #[test]
 fn a_loss_that_is_no_number() {
     let (data, out) = (data(), tempfile::tempdir().unwrap());
@@ -219,6 +234,9 @@ fn stopped_and_resumed() {
     }
     let said = text(&stopped.stdout);
     assert!(said.contains("Stopped after step"), "it was too fast to be stopped: {said}");
+    for flag in ["--resume ", "--data ", "--samples 0", "--device cpu", "--threads 1"] {
+        assert!(said.contains(flag), "{flag} is needed for the same result: {said}");
+    }
 
     let checkpoint = in_parts.path().join("checkpoint.safetensors");
     let output = run("mnist", &train(data.path(), in_parts.path(), &["--resume", utf8(&checkpoint)]));
@@ -239,7 +257,7 @@ fn stopped_and_resumed() {
 fn evaluation() {
     let (_, out) = trained();
     let weights = out.path().join("weights.safetensors");
-    let few = ["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1"];
+    let few = ["evaluate", "--weights", utf8(&weights), "--out", utf8(out.path()), "--threads", "1", "--device", "cpu"];
     let more = ["--pictures", "4", "--ranges", "2", "--samples", "4", "--steps", "2", "--classifier-epochs", "1"];
     // Digits that come with the program: no folder has to be there, and none that the variable names is taken.
     let evaluate = |more: &[&str]| {

@@ -2,18 +2,21 @@
 
 #[path = "support/oracle.rs"]
 mod oracle;
+mod support;
 
 use literate_diffusion::objective::{Prediction, Variance, gaussian_eps};
-use literate_diffusion::sampler::{LastStep, ancestral_moments, ddim, ddim_moments};
+use literate_diffusion::sampler::{self, LastStep, ancestral_moments, ddim_moments};
 use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::torch::Schedule;
 use literate_diffusion::torch::sampler::{Method, Sampler, Sampling, to_bytes};
 use literate_diffusion::torch::tch::{Kind, Tensor};
 use literate_diffusion::{Error, Step};
 use ndarray::{Array1, Array2, ArrayRef2};
-use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand::{Rng, SeedableRng};
 use oracle::{Oracle, oracle};
+use proptest::prelude::{any, prop};
 use rand_chacha::ChaCha8Rng;
+use support::{check, distance, z_score};
 
 const T: usize = 40;
 const BETA: (f64, f64) = (1e-3, 0.3);
@@ -61,69 +64,92 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.to_kind(Kind::Double).contiguous().view(-1).iter::<f64>().unwrap().collect()
 }
 
-mod moments {
+/// How far mean and variance of 40,000 numbers are from what the reference says must come out, in standard errors.
+fn scores(seed: u64, method: Method, times: &[usize], prediction: Prediction, want: (f64, f64)) -> [f64; 2] {
+    let net = gaussian(Kind::Double, prediction);
+    let sampler = Sampler::new(&net, &twin(), times, Sampling { prediction, seed, ..sampling(method) }).unwrap();
+    let samples = numbers(&sampler.sample(0, &[100, 1, 20, 20], |_, _| ()).unwrap());
+    let squares: Vec<f64> = samples.iter().map(|x| (x - want.0).powi(2)).collect();
+    [z_score(&samples, want.0), z_score(&squares, want.1)]
+}
+
+/// Both variances and both last steps.
+fn scores_of_ancestral(seed: u64, times: &[usize]) -> Vec<f64> {
+    let visited = reference().respaced(times).unwrap();
+    let choices = [Variance::Beta, Variance::BetaTilde]
+        .map(|variance| [LastStep::Mean, LastStep::Noise].map(|last| (variance, last)));
+    let score = |(variance, last_step)| {
+        let want = ancestral_moments(MEAN, VARIANCE, &visited, variance, last_step).unwrap();
+        scores(seed, Method::Ancestral(variance, last_step), times, Prediction::Eps, want)
+    };
+    choices.into_iter().flatten().flat_map(score).collect()
+}
+
+mod ancestral {
     use super::*;
 
-    /// 40,000 numbers: mean and variance within 6.5 standard errors of what the reference says must come out.
-    fn expect(method: Method, times: &[usize], prediction: Prediction, (mean, variance): (f64, f64)) {
-        let net = gaussian(Kind::Double, prediction);
-        let sampler = Sampler::new(&net, &twin(), times, Sampling { prediction, ..sampling(method) }).unwrap();
-        let samples = numbers(&sampler.sample(0, &[100, 1, 20, 20], |_, _| ()).unwrap());
-        let n = samples.len() as f64;
-        let got_mean = samples.iter().sum::<f64>() / n;
-        let got_variance = samples.iter().map(|x| (x - got_mean).powi(2)).sum::<f64>() / n;
-        let errors = [(got_mean - mean) / (variance / n).sqrt(), (got_variance / variance - 1.0) / (2.0 / n).sqrt()];
-        assert!(errors.iter().all(|z| z.abs() < 6.5), "{method:?}, {prediction:?}: z = {errors:?}");
-    }
-
     #[test]
-    fn of_ancestral_sampling() {
-        let all: Vec<usize> = (1..=T).collect();
-        for times in [all, evenly_spaced_times(T, 8).unwrap()] {
-            for variance in [Variance::Beta, Variance::BetaTilde] {
-                for last_step in [LastStep::Mean, LastStep::Noise] {
-                    let visited = reference().respaced(&times).unwrap();
-                    let want = ancestral_moments(MEAN, VARIANCE, &visited, variance, last_step).unwrap();
-                    expect(Method::Ancestral(variance, last_step), &times, Prediction::Eps, want);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn of_ddim() {
-        for eta in [0.0, 0.4, 1.0] {
-            for prediction in [Prediction::Eps, Prediction::X0, Prediction::V] {
-                let times = evenly_spaced_times(T, 10).unwrap();
-                let want = ddim_moments(MEAN, VARIANCE, &reference().respaced(&times).unwrap(), eta).unwrap();
-                expect(Method::Ddim(eta), &times, prediction, want);
-            }
-        }
+    fn torch() {
+        check!(Torch).z_scores(|rng| scores_of_ancestral(rng.random(), &(1..=T).collect::<Vec<_>>()));
     }
 }
 
-mod ddim_without_noise {
+mod respaced_ancestral {
     use super::*;
 
-    /// From the same x_T, the reference and the twin arrive at the same x_0.
     #[test]
-    fn is_the_references() {
-        let times = evenly_spaced_times(T, 7).unwrap();
-        let net = gaussian(Kind::Double, Prediction::Eps);
-        let sampler = Sampler::new(&net, &twin(), &times, sampling(Method::Ddim(0.0))).unwrap();
-        let mut begin = None;
-        let x0 = sampler
-            .sample(0, &[4, 6], |t, xt| {
-                if t == T {
-                    begin = Some(xt.copy())
-                }
-            })
-            .unwrap();
-        let begin = Array2::from_shape_vec((4, 6), numbers(&begin.unwrap())).unwrap();
-        let eps = |xt: &ArrayRef2<f64>, step: Step| gaussian_eps(MEAN, VARIANCE, xt, step);
-        let rng = &mut ChaCha8Rng::seed_from_u64(0);
-        let want = ddim(&begin, &reference(), &times, 0.0, eps, rng).unwrap();
-        assert!(numbers(&x0).iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-12));
+    fn torch() {
+        check!(Torch).z_scores(|rng| scores_of_ancestral(rng.random(), &evenly_spaced_times(T, 8).unwrap()));
+    }
+}
+
+mod ddim_moments {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        check!(Torch).z_scores(|rng| {
+            let times = evenly_spaced_times(T, 10).unwrap();
+            let visited = reference().respaced(&times).unwrap();
+            let choices =
+                [0.0, 0.4, 1.0].map(|eta| [Prediction::Eps, Prediction::X0, Prediction::V].map(|of| (eta, of)));
+            let score = |(eta, prediction)| {
+                let want = ddim_moments(MEAN, VARIANCE, &visited, eta).unwrap();
+                scores(rng.random(), Method::Ddim(eta), &times, prediction, want)
+            };
+            choices.into_iter().flatten().flat_map(score).collect()
+        });
+    }
+}
+
+mod ddim {
+    use super::*;
+
+    /// Without noise, from the same x_T, the reference and the twin arrive at the same x_0.
+    #[test]
+    fn torch() {
+        let times = prop::sample::subsequence((1..T).collect::<Vec<_>>(), 0..T - 1);
+        check!(Torch).bound(1e-12, "up to 40 steps of a dozen roundings").property(
+            (any::<u64>(), times),
+            |(seed, times)| {
+                let times = [times, vec![T]].concat();
+                let net = gaussian(Kind::Double, Prediction::Eps);
+                let sampling = Sampling { seed, ..sampling(Method::Ddim(0.0)) };
+                let sampler = Sampler::new(&net, &twin(), &times, sampling).unwrap();
+                let mut begin = Vec::new();
+                let keep_first = |t, xt: &Tensor| {
+                    if t == T {
+                        begin = numbers(xt);
+                    }
+                };
+                let x0 = sampler.sample(0, &[4, 6], keep_first).unwrap();
+                let begin = Array2::from_shape_vec((4, 6), begin).unwrap();
+                let eps = |xt: &ArrayRef2<f64>, step: Step| gaussian_eps(MEAN, VARIANCE, xt, step);
+                let rng = &mut ChaCha8Rng::seed_from_u64(0);
+                let want = sampler::ddim(&begin, &reference(), &times, 0.0, eps, rng).unwrap();
+                distance(&Array2::from_shape_vec((4, 6), numbers(&x0)).unwrap(), &want, 1.0)
+            },
+        );
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::path::Path;
 use literate_diffusion::mlp::{self, AdamSettings};
 use literate_diffusion::torch::adam::Adam;
 use literate_diffusion::torch::mlp::MlpDiffusion;
-use literate_diffusion::torch::tch::{Device, Kind, Tensor, manual_seed, no_grad};
+use literate_diffusion::torch::tch::{Device, Kind, Reduction, Tensor, manual_seed, no_grad};
 use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig, TimeChannelNet};
 use literate_diffusion::torch::weights::{Average, Parameters, clip_grad_norm, read_tensors, write_tensors};
 use literate_diffusion::torch::{device, parse_device};
 use literate_diffusion::{Error, Schedule, paper};
-use ndarray::{Array1, Array2, ArrayD};
+use ndarray::{Array1, Array2, ArrayD, Axis};
 use ndarray_rand::rand::SeedableRng;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -89,7 +89,7 @@ mod pytorch {
         let fixture = fixture("mlp");
         let mut net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 100, Device::Cpu, Kind::Double).unwrap();
         fill(&fixture, net.parameters_mut());
-        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index));
+        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index)).unwrap();
         compare(&fixture, &y);
     }
 
@@ -100,8 +100,8 @@ mod pytorch {
 
     #[test]
     fn plain() {
-        check_network("plain", PlainUnet::new(1, Device::Cpu, Kind::Double));
-        check_network("plain_colour", PlainUnet::new(3, Device::Cpu, Kind::Double));
+        check_network("plain", PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap());
+        check_network("plain_colour", PlainUnet::new(3, Device::Cpu, Kind::Double).unwrap());
     }
 
     #[test]
@@ -210,7 +210,35 @@ mod options {
         assert!(matches!(run(&[2, 1, 4, 4], &[0]), Error::ShapeMismatch { name: "index", .. }));
         let class = Tensor::from_slice(&[0_i64]);
         let x = Tensor::zeros([1, 1, 4, 4], (Kind::Float, Device::Cpu));
-        assert!(matches!(net.forward_t(&x, &class, Some(&class), false), Err(Error::OutOfRange { .. })));
+        assert!(matches!(net.forward_t(&x, &class, Some(&class), false), Err(Error::OutOfRange { got: 0.0, .. })));
+        assert!(matches!(PlainUnet::new(0, Device::Cpu, Kind::Float), Err(Error::OutOfRange { name: "channels", .. })));
+    }
+
+    /// A class for each sample, and none that the network does not have; the class after the last is "no class".
+    #[test]
+    fn bad_classes() {
+        let net = residual(ResidualUnetConfig { classes: 10, ..small() }, Kind::Float);
+        let x = Tensor::zeros([2, 1, 4, 4], (Kind::Float, Device::Cpu));
+        let index = Tensor::from_slice(&[0_i64, 5]);
+        let run = |classes: &[i64]| net.forward_t(&x, &index, Some(&Tensor::from_slice(classes)), false);
+        assert!(run(&[0, 10]).is_ok());
+        assert!(matches!(run(&[1]), Err(Error::ShapeMismatch { name: "classes", .. })));
+        assert!(matches!(run(&[1, 11]), Err(Error::OutOfRange { name: "the class", got: 11.0, .. })));
+        assert!(matches!(run(&[-1, 3]), Err(Error::OutOfRange { name: "the class", got: -1.0, .. })));
+    }
+
+    #[test]
+    fn bad_input_of_the_s_curve() {
+        let new = |widths: &[usize], timesteps| MlpDiffusion::new(widths, timesteps, Device::Cpu, Kind::Float);
+        assert!(matches!(new(&[2, 2], 10), Err(Error::OutOfRange { name: "the number of widths", .. })));
+        assert!(matches!(new(&[2, 0, 2], 10), Err(Error::OutOfRange { name: "a width", .. })));
+        assert!(matches!(new(&[2, 8, 2], 0), Err(Error::NoTimesteps)));
+        let net = new(&[2, 8, 2], 10).unwrap();
+        let run =
+            |index: i64| net.forward(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &Tensor::from_slice(&[index]));
+        assert!(run(9).is_ok());
+        assert!(matches!(run(10), Err(Error::OutOfRange { name: "the index", got: 10.0, .. })));
+        assert!(matches!(run(-1), Err(Error::OutOfRange { name: "the index", got: -1.0, .. })));
     }
 }
 
@@ -391,7 +419,7 @@ mod the_book {
         manual_seed(5);
         let x = Tensor::randn([1, 1, 28, 28], F64);
         let index = Tensor::from_slice(&[30_i64]);
-        let net = PlainUnet::new(1, Device::Cpu, Kind::Double);
+        let net = PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap();
         let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
         let y = no_grad(|| {
             let mut h = walk.conv("down1.0", &x, 1).relu();
@@ -431,7 +459,7 @@ mod the_book {
         };
         assert!(change(&super::residual(ResidualUnetConfig::plain(1), Kind::Double)) > 1e-4);
         assert!(change(&TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap()) > 1e-4);
-        assert_eq!(change(&PlainUnet::new(1, Device::Cpu, Kind::Double)), 0.0);
+        assert_eq!(change(&PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap()), 0.0);
     }
     // ANCHOR_END: the_time_matters
 
@@ -459,7 +487,7 @@ mod the_book {
     #[test]
     fn what_a_pixel_sees() {
         let seen = &json("unet-shapes.json")["seen"];
-        let mut plain = PlainUnet::new(1, Device::Cpu, Kind::Double);
+        let mut plain = PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap();
         let mut time_channel = TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap();
         assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 14));
         assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 13));
@@ -536,7 +564,7 @@ impl Pair {
     fn twin_output(&self, device: Device) -> Tensor {
         let index = Schedule::linear(10, 0.1, 0.2).unwrap();
         let index = support::torch::twin(&index).at(&self.times).unwrap().index().to_device(device);
-        self.twin.forward(&tensor(&self.x, Kind::Double, device), &index)
+        self.twin.forward(&tensor(&self.x, Kind::Double, device), &index).unwrap()
     }
 }
 
@@ -545,6 +573,122 @@ fn relative(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let scale = want.iter().fold(1e-300_f64, |most, x| most.max(x.abs()));
     got.iter().zip(want).map(|(got, want)| (got - want).abs() / scale).fold(0.0, larger)
+}
+
+/// Four rows of three numbers, of two, and what a layer between them has.
+fn layer() -> impl Strategy<Value = [Array2<f64>; 4]> {
+    let rows = |rows: usize, columns: usize| {
+        array(rows * columns).prop_map(move |numbers| numbers.into_shape_with_order((rows, columns)).unwrap())
+    };
+    (rows(4, 3), rows(2, 3), rows(1, 2), rows(4, 2)).prop_map(|(x, weight, bias, delta)| [x, weight, bias, delta])
+}
+
+/// The worst of the devices, of numbers by hand against tensors that may ask for gradients.
+fn on_devices<const COUNT: usize>(
+    arrays: &[Array2<f64>; COUNT],
+    want: &[&[f64]],
+    twin: impl Fn([Tensor; COUNT]) -> Vec<Tensor>,
+) -> f64 {
+    let largest = arrays.iter().flatten().fold(1.0_f64, |most, x| most.max(x.abs()));
+    let errors = devices().into_iter().flat_map(|device| {
+        let tensors = arrays.each_ref().map(|array| tensor(array, Kind::Double, device).set_requires_grad(true));
+        let got = twin(tensors);
+        assert_eq!(got.len(), want.len());
+        let pairs = got.into_iter().zip(want).flat_map(|(got, want)| {
+            let got = numbers(&got);
+            assert_eq!(got.len(), want.len());
+            got.into_iter().zip(want.to_vec()).collect::<Vec<_>>()
+        });
+        pairs.map(|(got, want)| (got - want).abs() / (largest * largest)).collect::<Vec<_>>()
+    });
+    errors.fold(0.0, larger)
+}
+
+const A_FEW_PRODUCTS: &str = "four products of the two largest numbers, in another order";
+
+mod linear_forward {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1e-14, A_FEW_PRODUCTS).property(layer(), |[x, weight, bias, _]| {
+            let want = mlp::linear_forward(&x, &weight, &bias.row(0)).unwrap().into_raw_vec_and_offset().0;
+            on_devices(&[x, weight, bias], &[&want], |[x, weight, bias]| vec![x.linear(&weight, Some(&bias.squeeze()))])
+        });
+    }
+}
+
+mod linear_backward {
+    use super::*;
+
+    /// Autograd of (layer · delta).
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1e-14, A_FEW_PRODUCTS).property(layer(), |[x, weight, _, delta]| {
+            let want = mlp::linear_backward(&x, &weight, &delta).unwrap();
+            let want = [want.x.flatten(), want.weight.flatten(), want.bias.flatten()].map(|array| array.to_vec());
+            let bias = Array2::zeros((1, 2));
+            on_devices(&[x, weight, bias, delta], &want.each_ref().map(Vec::as_slice), |[x, weight, bias, delta]| {
+                let loss = (x.linear(&weight, Some(&bias.squeeze())) * delta).sum(Kind::Double);
+                Tensor::run_backward(&[loss], &[x, weight, bias], false, false)
+            })
+        });
+    }
+}
+
+mod relu_backward {
+    use super::*;
+
+    /// At 0, too, both take the slope as 0.
+    #[test]
+    fn torch() {
+        check!(Torch).bound(0.0, "a choice, and no arithmetic").property(layer(), |[mut x, ..]| {
+            x[[0, 0]] = 0.0;
+            let delta = x.mapv(|x| 1.0 - x);
+            let want = mlp::relu_backward(&x, &delta).unwrap().into_raw_vec_and_offset().0;
+            on_devices(&[x, delta], &[&want], |[x, delta]| {
+                Tensor::run_backward(&[(x.relu() * delta).sum(Kind::Double)], &[x], false, false)
+            })
+        });
+    }
+}
+
+mod embedding_backward {
+    use super::*;
+
+    /// The rows that are looked up twice add up.
+    #[test]
+    fn torch() {
+        let times = prop::collection::vec(1..=4_usize, 4);
+        check!(Torch).bound(1e-14, "four numbers added").property((layer(), times), |([table, _, _, delta], times)| {
+            let want = mlp::embedding_backward(4, &times, &delta).unwrap().into_raw_vec_and_offset().0;
+            let table = table.slice_axis(Axis(1), (..2).into()).to_owned();
+            on_devices(&[table, delta], &[&want], |[table, delta]| {
+                let index: Vec<i64> = times.iter().map(|&t| t as i64 - 1).collect();
+                let index = Tensor::from_slice(&index).to_device(table.device());
+                let rows = Tensor::embedding(&table, &index, -1, false, false);
+                Tensor::run_backward(&[(rows * delta).sum(Kind::Double)], &[table], false, false)
+            })
+        });
+    }
+}
+
+mod loss_gradient {
+    use super::*;
+
+    #[test]
+    fn torch() {
+        check!(Torch).bound(1e-14, "eight squares added").property(layer(), |[eps, ..]| {
+            let eps_theta = eps.mapv(|eps| 1.0 - 0.3 * eps);
+            let (loss, gradient) = mlp::loss_gradient(&eps, &eps_theta).unwrap();
+            let gradient = gradient.into_raw_vec_and_offset().0;
+            on_devices(&[eps, eps_theta], &[&[loss], &gradient], |[eps, eps_theta]| {
+                let loss = eps_theta.mse_loss(&eps, Reduction::Mean);
+                let gradient = Tensor::run_backward(&[&loss], &[eps_theta], false, false);
+                vec![loss].into_iter().chain(gradient).collect()
+            })
+        });
+    }
 }
 
 mod mlp_forward {
@@ -583,8 +727,7 @@ mod mlp_backward {
                     let eps = tensor(&pair.eps, Kind::Double, device);
                     let loss = (pair.twin_output(device) - eps).square().mean(Kind::Double);
                     let got = pair.twin.parameters().gradient(&loss);
-                    let lengths: Vec<_> = pair.twin.parameters().tensors().iter().map(|p| p.numel() as i64).collect();
-                    let of_each = got.split_with_sizes(lengths.as_slice(), 0).into_iter().zip(named(&gradient));
+                    let of_each = pair.twin.parameters().split(&got).into_iter().zip(named(&gradient));
                     of_each.map(|(got, (_, want))| relative(&numbers(&got), &numbers(&want))).fold(0.0, larger)
                 });
                 errors.fold(0.0, larger)
@@ -764,7 +907,8 @@ mod devices {
             Ok(device) => assert_eq!(device, auto),
             Err(error) => {
                 assert_eq!(auto, Device::Cpu);
-                let reason = if device::cuda_is_linked() { "no working NVIDIA driver" } else { "xtask setup --cuda" };
+                let reason =
+                    if device::cuda_is_linked() { "no NVIDIA driver that works" } else { "xtask setup --cuda" };
                 assert!(error.to_string().contains(reason), "{error}");
             }
         }
@@ -774,7 +918,7 @@ mod devices {
     #[test]
     fn a_network_runs_on_each() {
         for device in super::devices() {
-            let net = PlainUnet::new(1, device, Kind::Float);
+            let net = PlainUnet::new(1, device, Kind::Float).unwrap();
             let (x, index) =
                 (Tensor::zeros([1, 1, 4, 4], (Kind::Float, device)), Tensor::zeros([1], (Kind::Int64, device)));
             assert_eq!(no_grad(|| net.forward(&x, &index)).unwrap().device(), device);

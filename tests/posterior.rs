@@ -508,6 +508,10 @@ mod posterior_mean_from_eps {
         let blind = Schedule::from_betas(&[0.5, 1.0]).unwrap().last();
         let error = posterior::posterior_mean_from_eps(&one, blind, &one).unwrap_err();
         assert_eq!(error, Error::ZeroSnr { t: 2 });
+        // The formula divides by √α_t alone: ᾱ_t may be too small for a number.
+        let underflow = Schedule::from_betas(&[0.9999; 100]).unwrap().last();
+        assert!(underflow.alpha_bar == 0.0);
+        assert!(posterior::posterior_mean_from_eps(&one, underflow, &one).unwrap()[0].is_finite());
     }
 }
 

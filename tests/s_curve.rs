@@ -13,7 +13,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::step;
-use support::{check, derivative, distance, distance_of_numbers, integral, rng, z_score};
+use support::{check, derivative, distance, distance_of_numbers, integral, larger, rng, z_score};
 
 /// u runs from −3π/2 to 3π/2.
 const END: f64 = 1.5 * PI;
@@ -170,6 +170,7 @@ mod new {
         assert_eq!(SCurve::new(0.1, [10.0; 2]).unwrap(), SCurve::classic());
         assert_eq!(SCurve::new(0.01, [1.0, 2.0]).unwrap().scale(), [1.0, 2.0]);
         assert_eq!(SCurve::new(0.3, [1.0, 2.0]).unwrap().noise(), 0.3);
+        assert_eq!(SCurve::new(0.1, [1e-100, 1e100]).unwrap().scale(), [1e-100, 1e100]);
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod new {
         for noise in [0.0, 0.0099, -0.1, f64::NAN, f64::INFINITY] {
             assert!(matches!(SCurve::new(noise, [1.0; 2]), Err(Error::OutOfRange { name: "noise", .. })));
         }
-        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for scale in [0.0, -1.0, 1e-101, 1e101, f64::NAN, f64::INFINITY] {
             assert!(matches!(SCurve::new(0.1, [scale, 1.0]), Err(Error::OutOfRange { name: "scale", .. })));
             assert!(matches!(SCurve::new(0.1, [1.0, scale]), Err(Error::OutOfRange { name: "scale", .. })));
         }
@@ -295,7 +296,7 @@ mod points {
                 let points = SCurve::new(0.01, [2.0, 3.0]).unwrap().points(100, &mut rng(seed, "points"));
                 assert_eq!(points.shape(), [100, 2]);
                 let off = |x: f64, z: f64| ((2.0 * x).hypot(3.0 * z.abs() - 1.0) - 1.0).abs();
-                points.rows().into_iter().fold(0.0, |worst: f64, point| worst.max(off(point[0], point[1])))
+                points.rows().into_iter().fold(0.0, |worst, point| larger(worst, off(point[0], point[1])))
             });
     }
 
@@ -802,7 +803,7 @@ mod bayes_floor {
                 let nothing_left = Schedule::from_betas(&[0.5, 1.0]).unwrap().last();
                 let at_the_end = curve.marginal(nothing_left).bayes_floor();
                 assert!(at_the_end >= 0.0);
-                (floor(1e-7) - 1e-7 * variance).abs().max(at_the_end)
+                larger((floor(1e-7) - 1e-7 * variance).abs(), at_the_end)
             },
         );
     }
@@ -1158,7 +1159,7 @@ mod gauss_legendre {
             ],
             |(n, i, node, weight)| {
                 let (x, w) = s_curve::gauss_legendre(n)[i];
-                (x - node).abs().max((w - weight).abs())
+                larger((x - node).abs(), (w - weight).abs())
             },
         );
         assert!(s_curve::gauss_legendre(0).is_empty());

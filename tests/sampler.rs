@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use support::strategies::{array, arrays, schedule, step, step_after_first};
 #[cfg(feature = "torch")]
 use support::torch as twin;
-use support::{check, distance, distance_of_numbers, z_score};
+use support::{check, distance, distance_of_numbers, larger, z_score};
 
 /// Data that is neither centred nor of variance 1: for N(0, 1), much that is wrong comes out right.
 const MEAN: f64 = 1.5;
@@ -695,7 +695,7 @@ mod ddim_sigma {
     fn limit() {
         check!(Limit).bound(0.0, "0 and 1 multiply exactly").property(step(50), |step| {
             let ancestral = sampler::ancestral_sigma(step, Variance::BetaTilde, LastStep::Noise);
-            right(step, 0.0).max((right(step, 1.0) - ancestral).abs())
+            larger(right(step, 0.0).abs(), (right(step, 1.0) - ancestral).abs())
         });
     }
 
@@ -1107,7 +1107,7 @@ mod ancestral_moments {
             |(mean, data_variance, (variance, last_step))| {
                 let noise = if (variance, last_step) == (Variance::Beta, LastStep::Noise) { 1.0 } else { 0.0 };
                 let got = right(mean, data_variance, &one_step, variance, last_step);
-                (got.0 - mean).abs().max((got.1 - noise).abs())
+                larger((got.0 - mean).abs(), (got.1 - noise).abs())
             },
         );
     }
@@ -1165,7 +1165,7 @@ mod ancestral_moments {
         });
         let (_, of_normal) = moments(0.0, 1.0, &schedule, Variance::Beta, LastStep::Noise);
         let (_, of_point) = moments(mean, 0.0, &schedule, Variance::BetaTilde, LastStep::Noise);
-        means.into_iter().fold(0.0, crate::support::larger).max((of_normal - 1.0).abs()).max(of_point)
+        means.into_iter().chain([(of_normal - 1.0).abs(), of_point.abs()]).fold(0.0, larger)
     }
 
     /// What is left of the mean's distance falls with ᾱ_T, and the last step's noise is β_1 or nothing.
@@ -1204,7 +1204,7 @@ mod ddim_moments {
             (-3.0..3.0, 0.0..4.0, 0.0..=1.0),
             |(mean, variance, eta)| {
                 let got = right(mean, variance, &one_step, eta);
-                (got.0 - mean).abs().max(got.1)
+                larger((got.0 - mean).abs(), got.1.abs())
             },
         );
     }

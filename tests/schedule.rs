@@ -369,7 +369,8 @@ mod linear {
         let distance = (beta_end - beta_1) / (schedule.timesteps() as f64 - 1.0);
         let uneven =
             schedule.steps().windows(2).map(|pair| (pair[1].beta - pair[0].beta - distance).abs() / pair[0].beta);
-        uneven.fold(relative(schedule.steps()[0].beta, beta_1).max(relative(schedule.last().beta, beta_end)), f64::max)
+        let ends = [relative(schedule.steps()[0].beta, beta_1), relative(schedule.last().beta, beta_end)];
+        uneven.chain(ends).fold(0.0, larger)
     }
 
     /// The twin, over batches.
@@ -548,6 +549,8 @@ mod cosine {
     #[test]
     fn bad_input() {
         assert_eq!(Schedule::cosine(0, 0.008, 0.999), Err(Error::NoTimesteps));
+        let no_cut_off = Schedule::cosine(10, 0.008, f64::NAN);
+        assert!(matches!(no_cut_off, Err(Error::OutOfRange { name: "max_beta", .. })));
         for offset in [-0.1, f64::NAN, f64::INFINITY] {
             assert!(matches!(Schedule::cosine(10, offset, 0.999), Err(Error::OutOfRange { name: "offset", .. })));
         }
@@ -658,6 +661,8 @@ mod respaced {
     fn bad_input() {
         let schedule = sound();
         assert_eq!(schedule.respaced(&[]), Err(Error::Empty { name: "times" }));
+        let underflow = Schedule::from_betas(&[0.9999; 100]).unwrap();
+        assert_eq!(underflow.respaced(&[10, 90, 100]), Err(Error::ZeroSnr { t: 90 }));
         assert_eq!(schedule.respaced(&[1, 5, 5]), Err(Error::TimesNotIncreasing { previous: 5, next: 5 }));
         assert_eq!(schedule.respaced(&[5, 3]), Err(Error::TimesNotIncreasing { previous: 5, next: 3 }));
         assert_eq!(schedule.respaced(&[0, 3]), Err(Error::StepOutOfRange { t: 0, timesteps: 100 }));
@@ -908,6 +913,8 @@ mod terminal_gap {
     #[test]
     fn bad_input() {
         assert_eq!(sound().terminal_gap(&Array2::zeros((0, 2))), Err(Error::Empty { name: "data" }));
+        let number = ndarray::arr0(1.0).into_dyn();
+        assert!(matches!(sound().terminal_gap(&number), Err(Error::ShapeMismatch { name: "data", .. })));
     }
 }
 

@@ -2374,7 +2374,7 @@ mod carry {
             let back = right(&x, (1.0, 0.0));
             let there = right(&back.x, (0.0, 1.0));
             let change = back.log_density_change + there.log_density_change;
-            distance(&there.x, &x, 1.0).max(change[0].abs())
+            larger(distance(&there.x, &x, 1.0), change[0].abs())
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Error, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes to a temporary name in the same folder (made where it is missing), syncs, and renames.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -28,6 +28,21 @@ fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'
 #[cfg(not(unix))]
 fn readable_by_all<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
     builder
+}
+
+/// Makes room for a file: one that lies there already is kept under another name, which is returned.
+pub fn keep_older(path: &Path) -> Result<Option<PathBuf>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut kept = path.with_extension("before");
+    if let Some(extension) = path.extension() {
+        kept.as_mut_os_string().push(".");
+        kept.as_mut_os_string().push(extension);
+    }
+    std::fs::rename(path, &kept)
+        .map_err(|error| Error::new(error.kind(), format!("{} cannot be renamed ({error})", path.display())))?;
+    Ok(Some(kept))
 }
 
 /// Takes a folder (made where it is missing) for one run alone, until the file is dropped or the program ends.

@@ -4,6 +4,8 @@
 mod compare;
 #[path = "images/evaluate.rs"]
 mod evaluate;
+#[path = "images/export.rs"]
+mod export;
 #[path = "images/figure.rs"]
 mod figure;
 #[path = "images/grid.rs"]
@@ -70,6 +72,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Measure what single choices of sampling cost
     Compare(compare::Arguments),
+    /// Write the weights of a checkpoint alone, in half precision, as those are that come with the project
+    Export(export::Arguments),
     /// Put the pictures of long runs into a figure of the book
     Figure(figure::Arguments),
 }
@@ -81,15 +85,21 @@ pub struct Machine {
     #[arg(long, value_parser = cli::device, default_value = "auto")]
     device: String,
     /// Threads on the CPU; libtorch's own choice where it is not given
-    #[arg(long, value_parser = cli::count)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = cli::threads)]
+    threads: Option<i32>,
 }
 
 impl Machine {
+    /// The flags, as they are given again where a run goes on to the same result.
+    fn given(&self) -> Vec<(&'static str, String)> {
+        let threads = self.threads.map(|threads| ("--threads", threads.to_string()));
+        [("--device", self.device.clone())].into_iter().chain(threads).collect()
+    }
+
     /// The device, once the number of threads is set.
     fn prepare(&self) -> Outcome<literate_diffusion::torch::tch::Device> {
         if let Some(threads) = self.threads {
-            literate_diffusion::torch::tch::set_num_threads(i32::try_from(threads)?);
+            literate_diffusion::torch::tch::set_num_threads(threads);
         }
         Ok(literate_diffusion::torch::parse_device(&self.device)?)
     }
@@ -103,6 +113,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sample(arguments)) => sample::sample(arguments),
         Some(Command::Evaluate(arguments)) => evaluate::evaluate(arguments),
         Some(Command::Compare(arguments)) => compare::compare(arguments),
+        Some(Command::Export(arguments)) => export::export(arguments),
         Some(Command::Figure(arguments)) => figure::figure(arguments),
         None => sample::sample(&cli.sample),
     })

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::{Checkpoint, CheckpointError};
-use crate::support::files::write_atomically;
+use crate::support::files::{keep_older, write_atomically};
 use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel};
 use crate::support::{cli, figures};
 
@@ -44,18 +44,24 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// T; where it is not 100, the schedule is rescaled, so that alpha_bar_T stays
-    #[arg(long, value_parser = cli::count, default_value_t = 100)]
+    #[arg(long, value_parser = cli::timesteps, default_value_t = 100)]
     timesteps: usize,
     /// The kind of noise schedule [sound: linear, classic: sigmoid]
     #[arg(long, value_enum)]
     schedule: Option<Kind>,
-    /// Folder for figures and checkpoint
-    #[arg(long, default_value_os_t = figures())]
-    out: PathBuf,
+    #[arg(long, help = format!("Folder for figures and checkpoint [default: {}, with --resume: the checkpoint's]", figures().display()))]
+    out: Option<PathBuf>,
     /// Go on from this checkpoint, with its settings, as if there had been no stop
     #[arg(long, value_name = "CHECKPOINT",
           conflicts_with_all = ["preset", "epochs", "batch", "lr", "seed", "timesteps", "schedule"])]
     resume: Option<PathBuf>,
+}
+
+impl Args {
+    fn out(&self) -> PathBuf {
+        let of_checkpoint = || self.resume.as_ref()?.parent().map(Path::to_owned);
+        self.out.clone().or_else(of_checkpoint).unwrap_or_else(figures)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,8 +169,8 @@ impl Setting {
         words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    fn from_words(path: &Path, words: &BTreeMap<String, String>, out: &Path) -> Result<Self, Box<dyn Error>> {
-        let mut command = vec!["s_curve".to_owned(), format!("--out={}", out.display())];
+    fn from_words(path: &Path, words: &BTreeMap<String, String>) -> Result<Self, Box<dyn Error>> {
+        let mut command = vec!["s_curve".to_owned()];
         for name in ["preset", "schedule", "timesteps", "epochs", "batch", "lr", "seed"] {
             let missing = || CheckpointError::Missing { path: path.to_owned(), what: format!("setting {name}") };
             command.push(format!("--{name}={}", words.get(name).ok_or_else(missing)?));
@@ -228,24 +234,29 @@ impl Run {
     ) -> Result<Self, Box<dyn Error>> {
         let Some(path) = &args.resume else {
             let setting = Setting::new(args)?;
-            let run = Self::with(new_trainer(&setting)?, setting, Vec::new(), &args.out);
+            let run = Self::with(new_trainer(&setting)?, setting, Vec::new(), args.out());
+            if let Some(kept) = keep_older(&run.checkpoint_path())? {
+                println!("the checkpoint of an earlier run is kept as {}", kept.display());
+            }
             run.save()?; // Learn before the work, not after, that the folder cannot be written.
             return Ok(run);
         };
         let checkpoint = Checkpoint::load(path, KIND)?;
-        let setting = Setting::from_words(path, &checkpoint.words, &args.out)?;
+        let setting = Setting::from_words(path, &checkpoint.words)?;
         let mut trainer = new_trainer(&setting)?;
         let steps = checkpoint.number(path, "steps")?;
         let in_file = |error| format!("{}: {error}; give a checkpoint that this program wrote", path.display());
         trainer.load(steps, |name| checkpoint.arrays.get(name).cloned()).map_err(in_file)?;
         let losses = checkpoint.array(path, "losses")?.iter().copied().collect();
-        Ok(Self::with(trainer, setting, losses, &args.out))
+        let run = Self::with(trainer, setting, losses, args.out());
+        run.save()?; // As above.
+        Ok(run)
     }
 
-    fn with(trainer: Trainer<f32>, setting: Setting, losses: Vec<f32>, out: &Path) -> Self {
+    fn with(trainer: Trainer<f32>, setting: Setting, losses: Vec<f32>, out: PathBuf) -> Self {
         let data = setting.curve.points(POINTS, &mut rng(setting.seed, Draws::Data));
         let floor = setting.curve.mean_bayes_floor(&setting.schedule);
-        Self { setting, trainer, data, losses, floor, out: out.to_owned() }
+        Self { setting, trainer, data, losses, floor, out }
     }
 
     fn checkpoint_path(&self) -> PathBuf {
@@ -260,24 +271,40 @@ impl Run {
         Checkpoint { kind: KIND.to_owned(), words, arrays }.save(&self.checkpoint_path())
     }
 
-    /// Ten times in a run.
-    pub fn save_now_and_then(&self) -> std::io::Result<()> {
-        let every = (self.setting.epochs / 10).max(1);
-        if self.losses.len().is_multiple_of(every) { self.save() } else { Ok(()) }
-    }
-
     pub fn save_and_say_how_to_go_on(&self) -> std::io::Result<()> {
         self.save()?;
         let (done, epochs, path) = (self.losses.len(), self.setting.epochs, self.checkpoint_path());
-        println!("Stopped after epoch {done} of {epochs}. To go on: --resume {}", path.display());
+        println!("Stopped after epoch {done} of {epochs}. To go on: --resume {}", cli::quoted(&path.to_string_lossy()));
+        Ok(())
+    }
+
+    /// Takes note of an epoch's mean loss, and saves ten times in a run. Fails where a parameter is not a finite number:
+    /// the loss of the last step did not see them yet.
+    pub fn end_epoch(&mut self, loss: f64) -> Result<(), Box<dyn Error>> {
+        let nets = [Some(&self.trainer.net), self.trainer.average.as_ref()];
+        let parameters = nets.into_iter().flatten().flat_map(MlpDiffusion::tensors);
+        let mut not_finite = parameters.flat_map(|(_, tensor)| tensor.iter().copied().find(|x| !x.is_finite()));
+        if let Some(got) = not_finite.next() {
+            let error = literate_diffusion::Error::OutOfRange {
+                name: "a parameter",
+                expected: "a finite number",
+                got: f64::from(got),
+            };
+            return Err(self.stopped(self.trainer.steps(), &error).into());
+        }
+        self.losses.push(loss as f32);
+        let every = (self.setting.epochs / 10).max(1);
+        if self.losses.len().is_multiple_of(every) {
+            self.save()?;
+        }
         Ok(())
     }
 
     /// What to say where a step of training fails.
-    pub fn stopped(&self, error: literate_diffusion::Error) -> String {
-        let (epoch, step, path) = (self.losses.len() + 1, self.trainer.steps() + 1, self.checkpoint_path());
+    pub fn stopped(&self, step: u64, error: &literate_diffusion::Error) -> String {
+        let (epoch, path) = (self.losses.len() + 1, self.checkpoint_path());
         format!(
-            "training stopped in epoch {epoch}, at step {step}: {error}; the last good checkpoint is {}; try a smaller --lr",
+            "training stopped in epoch {epoch}, at step {step}: {error}; the last good checkpoint is {}; train anew with a smaller --lr",
             path.display()
         )
     }
@@ -302,6 +329,7 @@ impl Run {
         let numbers = json!({
             "setting": self.setting.words(),
             "alpha_bar_end": self.setting.schedule.last().alpha_bar,
+            "beta_1": self.setting.schedule.steps()[0].beta,
             "parameters": net.parameters(),
             "steps": self.trainer.steps(),
             "epoch_losses": self.epoch_losses(),
@@ -413,21 +441,27 @@ impl Run {
             states.push((t, q_sample(&x0, schedule.step(t)?, &eps)?));
         }
         let range = around(&[&states[0].1, &states[states.len() - 1].1]);
-        let alt = "Twenty panels of the forward process: the S-curve widens and blurs until it is a round cloud.";
-        self.figure("s_curve-forward", alt).panels(&panels(&states, BLUE), 5, range)?;
+        let count = states.len();
+        let alt =
+            format!("{count} panels of the forward process: the S-curve widens and blurs until it is a round cloud.");
+        self.figure("s_curve-forward", &alt).panels(&panels(&states, BLUE), 5, range)?;
         Ok(())
     }
 
     fn draw_reverse(&self, path: &[Array2<f64>]) -> Result<(), Box<dyn Error>> {
         let last = path.len() - 1;
         // Most of the S appears in the last few steps: show more of those.
-        let mut times: Vec<usize> =
-            (0..10).map(|i| (last as f64 * (i as f64 / 9.0).powi(2)).round() as usize).collect();
-        times.dedup();
+        let panels_after_first = last.min(9);
+        let mut times: Vec<usize> = vec![0];
+        for i in 1..=panels_after_first {
+            let wanted = (last as f64 * (i as f64 / panels_after_first as f64).powi(2)).round() as usize;
+            times.push(wanted.max(times[i - 1] + 1));
+        }
         let states: Vec<(usize, Array2<f64>)> = times.into_iter().rev().map(|t| (t, path[last - t].clone())).collect();
-        let alt = "Ten panels of the reverse process: a round cloud of noise contracts into the S-curve.";
+        let count = states.len();
+        let alt = format!("{count} panels of the reverse process: a round cloud of noise contracts into the S-curve.");
         let range = around(&[&first_points(&path[0])]);
-        self.figure("s_curve-reverse", alt).panels(&panels(&states, ORANGE), 5, range)?;
+        self.figure("s_curve-reverse", &alt).panels(&panels(&states, ORANGE), 5, range)?;
         Ok(())
     }
 

@@ -6,28 +6,34 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use literate_diffusion::evaluation::energy_distance;
-use literate_diffusion::paper::CLASSIC_TIMESTEPS;
+use literate_diffusion::Schedule;
+use literate_diffusion::evaluation::{directions, energy_distance, sliced_wasserstein};
+use literate_diffusion::forward::q_sample;
+use literate_diffusion::paper::{CLASSIC_BETA_1, CLASSIC_BETA_T, CLASSIC_TIMESTEPS};
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::schedule::evenly_spaced_times;
 use literate_diffusion::torch::parse_device;
 use literate_diffusion::torch::random::{Stream, drawn};
 use literate_diffusion::torch::tch::{Device, Kind, Tensor, set_num_threads};
-use literate_diffusion::torch::trainer::Trainer;
+use literate_diffusion::torch::trainer::{TENTHS, Trainer};
 use ndarray::Array2;
+use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::support::checkpoint::CheckpointError;
-use crate::support::files::{lock, write_atomically};
-use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel};
+use crate::support::files::{keep_older, lock, write_atomically};
+use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, Panel};
 use crate::support::tensors::Tensors;
 use crate::support::{cli, figures};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Trains the S-curve's noise predictor in libtorch, and samples from it. Without a command, it does both.
+/// Trains the S-curve's noise predictor in libtorch, samples from it, and measures it. Without a command, it trains and
+/// samples.
 #[derive(Parser)]
 #[command(name = "s_curve_torch", version)]
 pub struct Arguments {
@@ -52,6 +58,8 @@ pub enum Command {
     Train(TrainArguments),
     /// Make points with a trained network
     Sample(SampleArguments),
+    /// Measure a trained network: its loss over t beside the least possible, and samples beside fresh points
+    Evaluate(EvaluateArguments),
 }
 
 /// Where to compute.
@@ -61,13 +69,13 @@ struct Machine {
     #[arg(long, value_parser = cli::device, default_value = "cpu")]
     device: String,
     /// Threads on the CPU: for so small a network, one is fastest
-    #[arg(long, value_parser = cli::count, default_value_t = 1)]
-    threads: usize,
+    #[arg(long, value_parser = cli::threads, default_value_t = 1)]
+    threads: i32,
 }
 
 impl Machine {
     fn prepare(&self) -> Outcome<Device> {
-        set_num_threads(i32::try_from(self.threads)?);
+        set_num_threads(self.threads);
         Ok(parse_device(&self.device)?)
     }
 }
@@ -86,9 +94,8 @@ pub struct TrainArguments {
     /// Everything random follows from it
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for the checkpoint and the figures
-    #[arg(long, default_value_os_t = figures())]
-    out: PathBuf,
+    #[arg(long, help = format!("Folder for the checkpoint and the figures [default: {}, with --resume: the checkpoint's]", figures().display()))]
+    out: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
     /// Go on from this checkpoint, with its settings, as if there had been no stop
@@ -96,12 +103,46 @@ pub struct TrainArguments {
     resume: Option<PathBuf>,
 }
 
+impl TrainArguments {
+    fn out(&self) -> PathBuf {
+        let of_checkpoint = || self.resume.as_ref()?.parent().map(Path::to_owned);
+        self.out.clone().or_else(of_checkpoint).unwrap_or_else(figures)
+    }
+}
+
+/// The weights to use.
 #[derive(Args)]
-pub struct SampleArguments {
+pub struct Weights {
     #[arg(long, help = format!("A checkpoint [default: {}]", checkpoint_path(&figures()).display()))]
     weights: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct EvaluateArguments {
+    #[command(flatten)]
+    pub weights: Weights,
+    /// Points in a set that is compared with another
+    #[arg(long, value_parser = points_of_a_set, default_value_t = 2000)]
+    pub count: usize,
+    /// Pairs of sets, of which the mean is taken
+    #[arg(long, value_parser = cli::count, default_value_t = 20)]
+    pub pairs: usize,
+    /// Everything random follows from it
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Folder for the figure and the numbers
+    #[arg(long, default_value_os_t = figures())]
+    out: PathBuf,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+#[derive(Args)]
+pub struct SampleArguments {
+    #[command(flatten)]
+    pub weights: Weights,
     /// Points to make
-    #[arg(long, value_parser = cli::count, default_value_t = 2000)]
+    #[arg(long, value_parser = points_of_a_set, default_value_t = 2000)]
     pub count: usize,
     /// Sampling steps, at most T = 100 [default: 100]
     #[arg(long, value_parser = steps, default_value_t = CLASSIC_TIMESTEPS)]
@@ -117,6 +158,14 @@ pub struct SampleArguments {
     out: PathBuf,
     #[command(flatten)]
     machine: Machine,
+}
+
+/// For clap: a number of points. Each is compared with each, and 10,000 is as many as the data has.
+fn points_of_a_set(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=POINTS).contains(&count) => Ok(count),
+        _ => Err(format!("it must be a whole number from 1 to {POINTS}")),
+    }
 }
 
 /// For clap: a number of sampling steps.
@@ -144,7 +193,11 @@ pub struct Run {
     pub data: Tensor,
     /// The mean loss of each epoch that is done.
     pub losses: Vec<f64>,
+    /// After each part of the run, the mean loss over each tenth of 1..=T, where it had a sample.
+    over_t: Vec<[Option<f64>; TENTHS]>,
     out: PathBuf,
+    /// As the command line had them, to be given again.
+    machine: String,
     /// Held as long as the run goes on.
     _lock: File,
 }
@@ -159,22 +212,36 @@ impl Run {
     ) -> Outcome<Self> {
         let device = arguments.machine.prepare()?;
         let TrainArguments { epochs, batch, lr, seed, .. } = *arguments;
-        let (mut setting, mut losses, mut checkpoint) = (Setting { epochs, batch, lr, seed }, Vec::new(), None);
+        let (mut setting, mut losses, mut over_t) = (Setting { epochs, batch, lr, seed }, Vec::new(), Vec::new());
+        let mut checkpoint = None;
         if let Some(path) = &arguments.resume {
             let file = load(path)?;
             let damaged = |error| damaged(path, &error);
             setting = serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?;
             losses = serde_json::from_str(file.word(path, "losses")?).map_err(damaged)?;
+            over_t = serde_json::from_str(file.word(path, "over_t")?).map_err(damaged)?;
+            if setting.epochs == 0 || setting.batch == 0 {
+                let reason = "its settings have no epoch, or no point in a batch".to_owned();
+                return Err(CheckpointError::Damaged { path: path.to_owned(), reason }.into());
+            }
             checkpoint = Some((path, file));
         }
-        let lock = lock(&arguments.out)?;
+        let out = arguments.out();
+        let lock = lock(&out)?;
         let mut trainer = new_trainer(&setting, device)?;
         if let Some((path, file)) = checkpoint {
             let steps = serde_json::from_str(file.word(path, "steps")?).map_err(|error| damaged(path, &error))?;
             trainer.load(&file.tensors, steps).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let data = points(setting.seed, 0).to_device(device);
-        let run = Self { setting, trainer, data, losses, out: arguments.out.clone(), _lock: lock };
+        let Machine { device, threads } = &arguments.machine;
+        let machine = format!("--device {device} --threads {threads}");
+        let run = Self { setting, trainer, data, losses, over_t, out, machine, _lock: lock };
+        if arguments.resume.is_none()
+            && let Some(kept) = keep_older(&checkpoint_path(&run.out))?
+        {
+            println!("the checkpoint of an earlier run is kept as {}", kept.display());
+        }
         run.save()?; // Learn before the work, not after, that the folder cannot be written.
         Ok(run)
     }
@@ -190,17 +257,27 @@ impl Run {
     pub fn end_epoch(&mut self, loss: f64) -> Outcome<()> {
         let last = checkpoint_path(&self.out);
         self.trainer.check().map_err(|error| {
-            format!("training stopped: {error}; the last good checkpoint is {}; try a smaller --lr", last.display())
+            format!(
+                "training stopped: {error}; the last good checkpoint is {}; train anew with a smaller --lr",
+                last.display()
+            )
         })?;
         self.losses.push(loss);
         let every = (self.setting.epochs / 10).max(1);
-        if self.losses.len().is_multiple_of(every) { self.save() } else { Ok(()) }
+        if self.losses.len().is_multiple_of(every) {
+            self.over_t.push(self.trainer.losses().map(|loss| loss.is_finite().then_some(loss)));
+            self.trainer.forget_losses();
+            self.write_metrics()?;
+            self.save()?;
+        }
+        Ok(())
     }
 
     pub fn save(&self) -> Outcome<()> {
         let words = [
             ("setting", serde_json::to_string(&self.setting)?),
             ("losses", serde_json::to_string(&self.losses)?),
+            ("over_t", serde_json::to_string(&self.over_t)?),
             ("steps", self.trainer.steps().to_string()),
         ];
         let words: BTreeMap<_, _> = words.into_iter().map(|(name, word)| (name.to_owned(), word)).collect();
@@ -210,9 +287,36 @@ impl Run {
 
     pub fn save_and_say_how_to_go_on(&self) -> Outcome<()> {
         self.save()?;
-        let (done, epochs, out) = (self.losses.len(), self.setting.epochs, self.out.display());
-        let path = checkpoint_path(&self.out);
-        println!("Stopped after epoch {done} of {epochs}. To go on: train --resume {} --out {out}", path.display());
+        let (done, epochs, path) = (self.losses.len(), self.setting.epochs, checkpoint_path(&self.out));
+        let path = cli::quoted(&path.to_string_lossy());
+        println!("Stopped after epoch {done} of {epochs}. To go on: train --resume {path} {}", self.machine);
+        Ok(())
+    }
+
+    fn write_metrics(&self) -> Outcome<()> {
+        let rows = self.losses.iter().enumerate().map(|(i, loss)| format!("{},{loss:.6}\n", i + 1));
+        let csv = format!("epoch,loss\n{}", rows.collect::<String>());
+        Ok(write_atomically(&self.out.join("s_curve_torch-metrics.csv"), csv.as_bytes())?)
+    }
+
+    /// The first and the last part of the run, above what no network can go below.
+    fn draw_losses_over_t(&self) -> Outcome<()> {
+        let middle = |tenth: usize| (tenth as f64 + 0.5) * CLASSIC_TIMESTEPS as f64 / TENTHS as f64;
+        let curve = |label, colour, losses: &[Option<f64>]| {
+            let points = losses.iter().enumerate().filter_map(|(tenth, loss)| Some((middle(tenth), (*loss)?)));
+            Curve { label, colour, points: points.collect(), dashed: false }
+        };
+        let each = CLASSIC_TIMESTEPS / TENTHS;
+        let floors: Vec<_> = floors()?.chunks(each).map(|part| Some(part.iter().sum::<f64>() / each as f64)).collect();
+        let mut curves = Vec::new();
+        if let [first, .., last] = self.over_t.as_slice() {
+            curves.push(curve("first part of the run", GREEN, first));
+            curves.push(curve("last part", BLUE, last));
+        }
+        curves.push(curve("floor", ORANGE, &floors));
+        let alt = "The mean loss of each tenth of the times, at the beginning of the run and at its end, and the floor below.";
+        let axes = Axes { x: "t", y: "mean loss", log_y: true };
+        Figure { folder: &self.out, name: "s_curve_torch-loss-over-t", alt }.curves(&axes, &curves)?;
         Ok(())
     }
 
@@ -223,26 +327,21 @@ impl Run {
         let alt = "The mean loss of each epoch falls, and stays above zero.";
         let axes = Axes { x: "epoch", y: "mean loss", log_y: false };
         Figure { folder: &self.out, name: "s_curve_torch-loss", alt }.curves(&axes, &[curve])?;
-        let rows = self.losses.iter().enumerate().map(|(i, loss)| format!("{},{loss:.6}\n", i + 1));
-        let csv = format!("epoch,loss\n{}", rows.collect::<String>());
-        write_atomically(&self.out.join("s_curve_torch-metrics.csv"), csv.as_bytes())?;
+        self.write_metrics()?;
+        self.draw_losses_over_t()?;
         let last = self.losses.last().copied().unwrap_or(f64::NAN);
         println!("loss {last:.5} in epoch {}; checkpoint and figures: {}", self.losses.len(), self.out.display());
         Ok(())
     }
 }
 
-impl SampleArguments {
-    pub fn device(&self) -> Outcome<Device> {
-        self.machine.prepare()
-    }
-
+impl Weights {
     fn path(&self) -> PathBuf {
         self.weights.clone().unwrap_or_else(|| checkpoint_path(&figures()))
     }
 
     /// The network's parameters, by name.
-    pub fn weights(&self) -> Outcome<Vec<(String, Tensor)>> {
+    pub fn load(&self) -> Outcome<Vec<(String, Tensor)>> {
         let path = self.path();
         if !path.exists() {
             return Err(format!("there are no weights at {}; train with `train` first", path.display()).into());
@@ -254,6 +353,86 @@ impl SampleArguments {
     pub fn in_file(&self, error: &literate_diffusion::Error) -> String {
         format!("{}: {error}", self.path().display())
     }
+}
+
+impl EvaluateArguments {
+    pub fn device(&self) -> Outcome<Device> {
+        self.machine.prepare()
+    }
+
+    /// The loss at each t, which is the floor plus the mean of (ε_θ − ε*)², and how far samples are from fresh points.
+    ///
+    /// `predict` has x_t and t, `sample` the number of the set that it makes.
+    pub fn report(
+        &self,
+        predict: impl Fn(&Tensor, usize) -> Outcome<Tensor>,
+        sample: impl Fn(usize) -> Outcome<Tensor>,
+    ) -> Outcome<()> {
+        let (floors, losses) = (floors()?, self.losses_over_t(predict)?);
+        let (floor, loss) = (mean(&floors), mean(&losses));
+        println!("mean loss {loss:.5}, floor {floor:.5}: {:+.2} % above it", 100.0 * (loss / floor - 1.0));
+        let over_t = |values: &[f64]| values.iter().zip(1..).map(|(&y, t)| (f64::from(t), y)).collect();
+        let curve = |label, colour, points| Curve { label, colour, points, dashed: false };
+        let curves = [curve("loss", BLUE, over_t(&losses)), curve("floor", ORANGE, over_t(&floors))];
+        let alt = "The loss of each time t lies just above its floor.";
+        let axes = Axes { x: "t", y: "loss", log_y: true };
+        Figure { folder: &self.out, name: "s_curve_torch-evaluation", alt }.curves(&axes, &curves)?;
+
+        let numbers = json!({ "loss": loss, "floor": floor, "over_t": losses, "quality": self.quality(sample)? });
+        let path = self.out.join("s_curve_torch-evaluation-numbers.json");
+        write_atomically(&path, serde_json::to_string_pretty(&numbers)?.as_bytes())?;
+        println!("all numbers: {}", path.display());
+        Ok(())
+    }
+
+    fn losses_over_t(&self, predict: impl Fn(&Tensor, usize) -> Outcome<Tensor>) -> Outcome<Vec<f64>> {
+        let curve = SCurve::classic();
+        let mut losses = Vec::new();
+        for &step in classic_schedule()?.steps() {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(1000 + step.t as u64);
+            let x0 = curve.points(1000, &mut rng);
+            let eps = Array2::random_using(x0.dim(), StandardNormal, &mut rng);
+            let (xt, law) = (q_sample(&x0, step, &eps)?, curve.marginal(step));
+            let numbers = xt.iter().map(|&x| x as f32).collect::<Vec<_>>();
+            let eps_theta = array(&predict(&Tensor::from_slice(&numbers).view([-1, 2]), step.t)?)?;
+            let excess = (eps_theta - law.optimal_eps(&xt)?).mapv(|d| d * d).mean().unwrap_or(f64::NAN);
+            losses.push(law.bayes_floor() + excess);
+        }
+        Ok(losses)
+    }
+
+    fn quality(&self, sample: impl Fn(usize) -> Outcome<Tensor>) -> Outcome<Value> {
+        let lines = directions(64);
+        let mut distances = [(); 4].map(|()| Vec::new());
+        for pair in 0..self.pairs {
+            let samples = array(&sample(pair)?)?;
+            let fresh = |stream: usize| array(&points(self.seed, stream as u64).narrow(0, 0, self.count as i64));
+            let (fresh, more) = (fresh(1 + 2 * pair)?, fresh(2 + 2 * pair)?);
+            distances[0].push(energy_distance(&samples, &fresh)?);
+            distances[1].push(energy_distance(&more, &fresh)?);
+            distances[2].push(sliced_wasserstein(&samples, &fresh, &lines)?);
+            distances[3].push(sliced_wasserstein(&more, &fresh, &lines)?);
+        }
+        let [energy, energy_of_data, wasserstein, wasserstein_of_data] = distances.map(|d| mean(&d));
+        let rows = [
+            ("squared energy distance", "energy", energy, energy_of_data),
+            ("sliced Wasserstein distance", "wasserstein", wasserstein, wasserstein_of_data),
+        ];
+        println!("mean of {} pairs of {} points:  samples-data  data-data  ratio", self.pairs, self.count);
+        let mut numbers = json!({ "pairs": self.pairs, "points": self.count });
+        for (title, name, got, yardstick) in rows {
+            println!("  {title:<28} {got:>12.3e} {yardstick:>10.3e} {:>6.2}", got / yardstick);
+            numbers[name] = json!({ "samples": got, "data": yardstick, "ratio": got / yardstick });
+        }
+        Ok(numbers)
+    }
+}
+
+impl SampleArguments {
+    pub fn device(&self) -> Outcome<Device> {
+        self.machine.prepare()
+    }
 
     pub fn times(&self) -> literate_diffusion::Result<Vec<usize>> {
         evenly_spaced_times(CLASSIC_TIMESTEPS, self.steps)
@@ -261,7 +440,7 @@ impl SampleArguments {
 
     /// The samples over the data, the way back, and how far the samples are from fresh points.
     pub fn report(&self, samples: &Tensor, states: &[(usize, Tensor)]) -> Outcome<()> {
-        let fresh = |stream| array(&points(self.seed, stream).narrow(0, 0, self.count.min(10_000) as i64));
+        let fresh = |stream| array(&points(self.seed, stream).narrow(0, 0, self.count as i64));
         let (fresh, more, samples) = (fresh(1)?, fresh(2)?, array(samples)?);
         let (got, yardstick) = (energy_distance(&samples, &fresh)?, energy_distance(&more, &fresh)?);
         println!(
@@ -295,11 +474,29 @@ impl SampleArguments {
     }
 }
 
-/// 10,000 points of the notebook's S-curve.
+/// The notebook's schedule, as the reference has it.
+fn classic_schedule() -> literate_diffusion::Result<Schedule> {
+    Schedule::sigmoid(CLASSIC_TIMESTEPS, CLASSIC_BETA_1, CLASSIC_BETA_T)
+}
+
+/// The least loss at each t that any network can reach.
+fn floors() -> literate_diffusion::Result<Vec<f64>> {
+    let curve = SCurve::classic();
+    Ok(classic_schedule()?.steps().iter().map(|&step| curve.marginal(step).bayes_floor()).collect())
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// How many points the data has.
+const POINTS: usize = 10_000;
+
+/// The points of the notebook's S-curve.
 fn points(seed: u64, stream: u64) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
-    let points = SCurve::classic().points(10_000, &mut rng);
+    let points = SCurve::classic().points(POINTS, &mut rng);
     Tensor::from_slice(&points.iter().map(|&x| x as f32).collect::<Vec<_>>()).view([-1, 2])
 }
 

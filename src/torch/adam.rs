@@ -1,17 +1,21 @@
 //! Adam over named parameters, with a state that can be saved.
 //!
-//! The gradient and both moments are one vector each, all parameters after one another: a step of a small network then
-//! takes a dozen operations of libtorch, instead of a dozen for each parameter.
+//! The parameters, the gradient and both moments are one vector each, all parameters after one another: a step then takes a
+//! handful of operations of libtorch, instead of a handful for each parameter.
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use super::schedule::length;
 use super::weights::Parameters;
 use crate::error::{Error, Result};
 
-/// Added to v before its root is taken, which is many times slower in libtorch where a number is 0. The root of it is nothing
-/// beside the ε of Adam.
-const NOT_ZERO: f64 = 1e-37;
+/// What is added to each number of the gradient: nothing beside the ε of Adam, but its square is a number of full precision.
+///
+/// Where a unit is dead its gradient is 0, and the moments would shrink for ever. A processor computes some hundred times
+/// more slowly with numbers that are too small for full precision, and libtorch takes the root of 0 slowly.
+fn tiny(kind: Kind) -> f64 {
+    if kind == Kind::Double { 1e-150 } else { 1e-17 }
+}
 
 /// Adam. Source: Kingma, Ba 2015, algorithm 1.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Adam {
     beta_2: f64,
     epsilon: f64,
     steps: i32,
+    /// θ: the parameters lie in it.
+    theta: Tensor,
     /// The mean m of the gradients and that of their squares, v, in the parameters' order.
     m: Tensor,
     v: Tensor,
@@ -44,7 +50,8 @@ impl Adam {
             }
         }
         let zeros = || Tensor::zeros([length(parameters.count())], (parameters.kind(), parameters.device()));
-        Ok(Self { lr, beta_1, beta_2, epsilon, steps: 0, m: zeros(), v: zeros() })
+        let theta = parameters.in_one_vector();
+        Ok(Self { lr, beta_1, beta_2, epsilon, steps: 0, theta, m: zeros(), v: zeros() })
     }
 
     /// How many steps were taken.
@@ -60,18 +67,19 @@ impl Adam {
     /// [`Error::ShapeMismatch`] unless the gradient has a number for each parameter
     pub fn step(&mut self, parameters: &Parameters, gradient: &Tensor) -> Result<()> {
         super::same_shape("the gradient", &self.m, gradient)?;
+        if !parameters.are_in(&self.theta) {
+            self.theta = parameters.in_one_vector();
+        }
         self.steps += 1;
         let correction_1 = 1.0 - self.beta_1.powi(self.steps);
         // √v̂ + ε = (√v + ε′)/√(1 − β₂^k), with ε′ = ε √(1 − β₂^k).
         let root_2 = (1.0 - self.beta_2.powi(self.steps)).sqrt();
         no_grad(|| {
-            let _ = self.m.lerp_(gradient, 1.0 - self.beta_1);
-            let _ = self.v.lerp_(&(gradient * gradient), 1.0 - self.beta_2);
-            let denominator = (&self.v + NOT_ZERO).sqrt_().g_add_scalar_(self.epsilon * root_2);
-            let move_by = (&self.m / denominator).g_mul_scalar_(-self.lr * root_2 / correction_1);
-            for ((_, parameter), part) in parameters.named().iter().zip(parameters.split(&move_by)) {
-                let _ = parameter.shallow_clone().g_add_(&part);
-            }
+            let gradient = gradient + tiny(self.theta.kind());
+            let _ = self.m.lerp_(&gradient, 1.0 - self.beta_1);
+            let _ = self.v.lerp_(&(&gradient * &gradient), 1.0 - self.beta_2);
+            let mut divisor = self.v.sqrt().g_add_scalar_(self.epsilon * root_2);
+            let _ = self.theta.addcdiv_(&self.m, &divisor.g_mul_scalar_(-correction_1 / (self.lr * root_2)));
         });
         Ok(())
     }

@@ -35,7 +35,7 @@ pub fn parse_device(text: &str) -> Result<Device> {
 /// Why there is no CUDA device: the program, or the machine?
 fn no_cuda() -> String {
     if cuda_is_linked() {
-        return "this machine has no working NVIDIA driver; use cpu or auto".to_owned();
+        return "this machine has no NVIDIA driver that works with this libtorch's CUDA; use cpu or auto".to_owned();
     }
     "this program was built with a libtorch for the CPU alone; `cargo xtask setup --cuda` brings the other one"
         .to_owned()

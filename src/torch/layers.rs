@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::schedule::length;
 use super::weights::{Parameters, channels_last};
+use crate::error::{Error, Result};
 
 /// PyTorch draws a layer's weight and bias from U(−1/√n, 1/√n), n the number of inputs that one output sees.
 fn bound(inputs: i64) -> f64 {
@@ -25,7 +26,7 @@ impl Linear {
     pub fn new(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
         let (inputs, outputs) = (length(inputs), length(outputs));
         Self {
-            weight: parameters.uniform(format!("{name}.weight"), &[outputs, inputs], bound(inputs)),
+            weight: parameters.uniform_by_columns(format!("{name}.weight"), &[outputs, inputs], bound(inputs)),
             bias: parameters.uniform(format!("{name}.bias"), &[outputs], bound(inputs)),
         }
     }
@@ -48,9 +49,13 @@ impl Embedding {
         Self { weight: parameters.normal(format!("{name}.weight"), &[length(rows), length(width)]) }
     }
 
-    /// The rows of N indices.
-    pub fn forward(&self, index: &Tensor) -> Tensor {
-        Tensor::embedding(&self.weight, index, -1, false, false)
+    /// The rows of N indices. On a CPU, `name` is what an index is called that has no row.
+    pub fn forward(&self, name: &'static str, index: &Tensor) -> Result<Tensor> {
+        Tensor::f_embedding(&self.weight, index, -1, false, false).map_err(|_| {
+            let (least, most) = (index.min().double_value(&[]), index.max().double_value(&[]));
+            let expected = "0 or above, and below the number of rows of the network's table";
+            Error::OutOfRange { name, expected, got: if least < 0.0 { least } else { most } }
+        })
     }
 }
 

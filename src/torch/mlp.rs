@@ -21,10 +21,10 @@ impl MlpDiffusion {
     /// A network with the given widths, from the input's to the output's, drawn as PyTorch draws it.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for fewer than three widths; [`Error::NoTimesteps`] where T = 0
+    /// [`Error::OutOfRange`] for fewer than three widths and for a width of 0; [`Error::NoTimesteps`] where T = 0
     /// # Examples
     /// ```
-    /// use literate_diffusion::{paper, torch::{mlp::MlpDiffusion, tch::{Device, Kind}}};
+    /// use literate_diffusion::{paper, torch::{mlp::MlpDiffusion, tch::{Device, Kind}, unet::ImageNetwork}};
     /// let net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 100, Device::Cpu, Kind::Float)?;
     /// assert_eq!(net.parameters().count(), 72_066);
     /// # Ok::<(), literate_diffusion::Error>(())
@@ -33,6 +33,9 @@ impl MlpDiffusion {
         if widths.len() < 3 {
             let got = widths.len() as f64;
             return Err(Error::OutOfRange { name: "the number of widths", expected: "3 or more", got });
+        }
+        if widths.contains(&0) {
+            return Err(Error::OutOfRange { name: "a width", expected: "1 or more", got: 0.0 });
         }
         if timesteps == 0 {
             return Err(Error::NoTimesteps);
@@ -49,36 +52,22 @@ impl MlpDiffusion {
         let embeddings = embeddings.collect();
         Ok(Self { parameters, inputs: length(widths[0]), linears, embeddings })
     }
-
-    /// ε_θ for x of shape (N, 2) and N indices t − 1.
-    pub fn forward(&self, x: &Tensor, index: &Tensor) -> Tensor {
-        // In place: for so small a network, making room for another result takes as long as computing it.
-        let hidden = self.linears.iter().zip(&self.embeddings);
-        let h = hidden.fold(x.shallow_clone(), |h, (linear, table)| {
-            let mut sum = linear.forward(&h);
-            sum += table.forward(index);
-            sum.relu_()
-        });
-        self.linears.last().map_or_else(|| h.shallow_clone(), |linear| linear.forward(&h))
-    }
-
-    /// θ.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    /// θ, to load.
-    pub fn parameters_mut(&mut self) -> &mut Parameters {
-        &mut self.parameters
-    }
 }
 
 impl ImageNetwork for MlpDiffusion {
+    /// ε_θ for x of shape (N, 2) and N indices t − 1.
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
         let samples = x.size().first().copied().unwrap_or(0);
         super::has_shape("x", &[samples, self.inputs], x)?;
         super::has_shape("index", &[samples], index)?;
-        Ok(self.forward(x, index))
+        // In place: for so small a network, making room for another result takes as long as computing it.
+        let mut h = x.shallow_clone();
+        for (linear, table) in self.linears.iter().zip(&self.embeddings) {
+            let mut sum = linear.forward(&h);
+            sum += table.forward("the index", index)?;
+            h = sum.relu_();
+        }
+        Ok(self.linears.last().map_or_else(|| h.shallow_clone(), |linear| linear.forward(&h)))
     }
 
     fn parameters(&self) -> &Parameters {

@@ -134,10 +134,10 @@ impl Trainer {
     // ANCHOR: one_training_step
     pub fn step(&mut self, x0: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let step = u64::from(self.adam.steps().unsigned_abs()) + 1;
-        let (index, errors) = drawn(self.settings.seed, Stream::Training, step, || self.errors(x0, labels))?;
+        let (index, squares) = drawn(self.settings.seed, Stream::Training, step, || self.squares(x0, labels))?;
         let loss = match &self.weights {
-            None => errors.mean(None),
-            Some(weights) => (&errors * weights.index_select(0, &index)).mean(None),
+            None => squares.mean(None),
+            Some(weights) => (of_samples(&squares) * weights.index_select(0, &index)).mean(None),
         };
         let mut gradient = self.net.parameters().gradient(&loss);
         if let Some(max_norm) = self.settings.max_norm {
@@ -148,14 +148,14 @@ impl Trainer {
             average.update(self.net.parameters());
         }
         let loss = loss.detach();
-        no_grad(|| self.take_note(&index, &errors.detach(), &loss));
+        no_grad(|| self.take_note(&index, &of_samples(&squares), &loss));
         Ok(loss)
     }
     // ANCHOR_END: one_training_step
 
-    /// Draws t and ε, and has the network predict: the indices t − 1 and the mean squared error of each sample.
+    /// Draws t and ε, and has the network predict: the indices t − 1 and the squares of all errors.
     // ANCHOR: training_errors
-    fn errors(&self, x0: &Tensor, labels: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    fn squares(&self, x0: &Tensor, labels: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
         let index = self.indices(x0);
         let columns: Vec<i64> = (0..x0.dim()).map(|dimension| if dimension == 0 { -1 } else { 1 }).collect();
         let at_t = |table: &Tensor| table.index_select(0, &index).view(columns.as_slice());
@@ -172,9 +172,7 @@ impl Trainer {
             Prediction::X0 => x0,
             Prediction::V => eps * signal - x0 * noise,
         };
-        let rest: Vec<i64> = (1..length(target.dim())).collect();
-        let errors = predicted.to_kind(target.kind()).mse_loss(&target, Reduction::None);
-        Ok((index, errors.mean_dim(rest.as_slice(), false, None)))
+        Ok((index, predicted.to_kind(target.kind()).mse_loss(&target, Reduction::None)))
     }
     // ANCHOR_END: training_errors
 
@@ -285,6 +283,12 @@ impl Trainer {
         let _ = self.good_steps.fill_(length(steps));
         Ok(())
     }
+}
+
+/// The mean over all but the first dimension.
+fn of_samples(squares: &Tensor) -> Tensor {
+    let rest: Vec<i64> = (1..length(squares.dim())).collect();
+    squares.mean_dim(rest.as_slice(), false, None)
 }
 
 /// The weight of each t, from t = 1, for a squared error that is a mean over the dimensions.

@@ -23,7 +23,7 @@ pub trait ImageNetwork {
     /// # Errors
     /// As [`forward`](Self::forward)
     fn forward_t(&self, x: &Tensor, index: &Tensor, classes: Option<&Tensor>, _train: bool) -> Result<Tensor> {
-        if classes.is_some() { Err(no_classes()) } else { self.forward(x, index) }
+        if let Some(classes) = classes { Err(no_classes(classes)) } else { self.forward(x, index) }
     }
 
     /// The number of classes; 0 for a network that is told none.
@@ -62,9 +62,7 @@ impl ResidualUnetConfig {
     }
 
     fn validate(&self) -> Result<()> {
-        if self.channels == 0 {
-            return Err(Error::OutOfRange { name: "channels", expected: "1 or more", got: 0.0 });
-        }
+        some_channels(self.channels)?;
         if self.widths.is_empty() {
             return Err(Error::Empty { name: "widths" });
         }
@@ -77,6 +75,10 @@ impl ResidualUnetConfig {
         }
         Ok(())
     }
+}
+
+fn some_channels(channels: usize) -> Result<()> {
+    if channels > 0 { Ok(()) } else { Err(Error::OutOfRange { name: "channels", expected: "1 or more", got: 0.0 }) }
 }
 
 /// The network that the image examples train: a U-Net of residual blocks, each of which is told t.
@@ -170,11 +172,15 @@ impl ResidualUnet {
         fits(x, index, self.config.channels, 1 << levels)?;
         let mut emb = time_embedding(index, EMBEDDING_WIDTH).to_kind(x.kind());
         match (&self.class_embedding, classes) {
-            (Some(table), Some(classes)) => emb += table.forward(classes).to_kind(x.kind()),
-            (Some(table), None) => {
-                emb += table.forward(&index.full_like(length(self.config.classes))).to_kind(x.kind());
+            (Some(table), Some(classes)) => {
+                super::has_shape("classes", &index.size(), classes)?;
+                emb += table.forward("the class", classes)?.to_kind(x.kind());
             }
-            (None, Some(_)) => return Err(no_classes()),
+            (Some(table), None) => {
+                let none = index.full_like(length(self.config.classes));
+                emb += table.forward("the class", &none)?.to_kind(x.kind());
+            }
+            (None, Some(classes)) => return Err(no_classes(classes)),
             (None, None) => {}
         }
         // Every block looks at SiLU(t).
@@ -324,10 +330,14 @@ pub struct PlainUnet {
 
 impl PlainUnet {
     /// A network, drawn as PyTorch draws it; 365,761 parameters with one channel.
-    pub fn new(channels: usize, device: Device, kind: Kind) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for pictures without channels
+    pub fn new(channels: usize, device: Device, kind: Kind) -> Result<Self> {
+        some_channels(channels)?;
         let mut parameters = Parameters::new(device, kind);
         let p = &mut parameters;
-        Self {
+        Ok(Self {
             down1: [Conv::new(p, "down1.0", [channels, 64], 3, 1), Conv::new(p, "down1.2", [64, 64], 3, 1)],
             down2: [Conv::new(p, "down2.1", [64, 128], 3, 1), Conv::new(p, "down2.3", [128, 128], 3, 1)],
             up: UpConv::new(p, "up1.0", [128, 64]),
@@ -335,7 +345,7 @@ impl PlainUnet {
             out: Conv::new(p, "out", [64, channels], 1, 1),
             channels,
             parameters,
-        }
+        })
     }
 }
 
@@ -388,7 +398,8 @@ impl ImageNetwork for TimeChannelNet {
     // ANCHOR: time_channel_forward
     fn forward(&self, x: &Tensor, index: &Tensor) -> Result<Tensor> {
         fits(x, index, 1, 1)?;
-        let time = index.to_kind(x.kind()) / self.timesteps as f64;
+        // In 16 bits, whole numbers above 256 would run together before they are divided.
+        let time = (index.to_kind(Kind::Double) / self.timesteps as f64).to_kind(x.kind());
         let time = time.view([-1, 1, 1, 1]).expand_as(x);
         let [first, second, third, last] = &self.net;
         let h = first.forward(&Tensor::cat(&[x, &time], 1)).relu();
@@ -406,9 +417,10 @@ impl ImageNetwork for TimeChannelNet {
     }
 }
 
-fn no_classes() -> Error {
+fn no_classes(classes: &Tensor) -> Error {
     let expected = "absent, since the network was made without classes";
-    Error::OutOfRange { name: "the class", expected, got: f64::NAN }
+    let got = if classes.numel() == 0 { f64::NAN } else { classes.flatten(0, -1).double_value(&[0]) };
+    Error::OutOfRange { name: "the class", expected, got }
 }
 
 /// Fails unless `x` is (N, channels, height, width) with sides that are multiples of `unit`, and `index` has N numbers.

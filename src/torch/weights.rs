@@ -27,9 +27,18 @@ impl Parameters {
 
     /// A new parameter, drawn from U(−`bound`, `bound`).
     pub(super) fn uniform(&mut self, name: String, shape: &[i64], bound: f64) -> Tensor {
-        let mut tensor = Tensor::zeros(shape, (self.kind, self.device));
-        let _ = tensor.uniform_(-bound, bound);
+        let tensor = self.drawn_uniformly(shape, bound);
         self.add(name, tensor)
+    }
+
+    /// The same for a matrix, whose columns then lie in memory as its rows would: a layer multiplies by its transpose.
+    pub(super) fn uniform_by_columns(&mut self, name: String, shape: &[i64; 2], bound: f64) -> Tensor {
+        let tensor = self.drawn_uniformly(shape, bound).tr().contiguous().tr();
+        self.add(name, tensor)
+    }
+
+    fn drawn_uniformly(&self, shape: &[i64], bound: f64) -> Tensor {
+        Tensor::zeros(shape, (self.kind, self.device)).uniform_(-bound, bound)
     }
 
     /// A new parameter, drawn from N(0, 1).
@@ -65,34 +74,39 @@ impl Parameters {
         self.named.iter().map(|(_, tensor)| tensor.numel()).sum()
     }
 
-    /// The gradient of `loss`, all parameters after one another in one vector: 0 for those that it does not depend on.
+    /// The gradient of `loss`, all parameters after one another in one vector, each in the order in which it lies in memory
+    /// (see [`split`](Self::split)): 0 for those that it does not depend on.
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
         let tensors = self.tensors();
         let gradients = Tensor::run_backward(&[loss], &tensors, false, false);
         let flat = gradients.iter().zip(&tensors).map(|(gradient, tensor)| {
-            if gradient.defined() { self.flat(gradient) } else { self.flat(&tensor.detach().zeros_like()) }
+            if gradient.defined() { flat(gradient, tensor) } else { flat(&tensor.detach().zeros_like(), tensor) }
         });
         Tensor::cat(&flat.collect::<Vec<_>>(), 0)
     }
 
-    /// The numbers of a tensor in the order in which those of a parameter lie in memory.
-    fn flat(&self, tensor: &Tensor) -> Tensor {
-        if self.is_channels_last(tensor) { tensor.permute([0, 2, 3, 1]).reshape([-1]) } else { tensor.reshape([-1]) }
+    /// Moves them into one vector, after one another, which the tensor returned shares: what is done to it is done to all.
+    pub(super) fn in_one_vector(&self) -> Tensor {
+        let numbers: Vec<_> = self.named.iter().map(|(_, tensor)| flat(&tensor.detach(), tensor)).collect();
+        let vector = Tensor::cat(&numbers, 0);
+        for ((_, tensor), part) in self.named.iter().zip(self.split(&vector)) {
+            tensor.shallow_clone().set_data(&part);
+        }
+        vector
     }
 
-    /// Cuts a vector with a number for each parameter into tensors of their shapes, which share its memory.
-    pub(super) fn split(&self, vector: &Tensor) -> Vec<Tensor> {
+    /// Whether they lie in this vector.
+    pub(super) fn are_in(&self, vector: &Tensor) -> bool {
+        self.named.first().is_none_or(|(_, first)| first.data_ptr() == vector.data_ptr())
+    }
+
+    /// Cuts a vector with a number for each parameter, such as a [gradient](Self::gradient), into tensors of their shapes, which
+    /// share its memory.
+    pub fn split(&self, vector: &Tensor) -> Vec<Tensor> {
         let lengths: Vec<_> = self.named.iter().map(|(_, tensor)| length(tensor.numel())).collect();
         let parts = vector.split_with_sizes(lengths.as_slice(), 0);
-        let shaped = parts.iter().zip(&self.named).map(|(part, (_, tensor))| match *tensor.size() {
-            [n, c, h, w] if self.channels_last => part.view([n, h, w, c]).permute([0, 3, 1, 2]),
-            ref size => part.view(size),
-        });
-        shaped.collect()
-    }
-
-    fn is_channels_last(&self, tensor: &Tensor) -> bool {
-        self.channels_last && tensor.dim() == 4
+        let shaped = parts.iter().zip(&self.named);
+        shaped.map(|(part, (_, tensor))| part.as_strided(tensor.size(), tensor.stride(), None)).collect()
     }
 
     /// Where they are.
@@ -145,8 +159,19 @@ impl Parameters {
 
     /// The same numbers in the memory order of the parameters.
     pub(super) fn laid_out(&self, x: &Tensor) -> Tensor {
-        if self.is_channels_last(x) { channels_last(x) } else { x.contiguous() }
+        if self.channels_last && x.dim() == 4 { channels_last(x) } else { x.contiguous() }
     }
+}
+
+/// The numbers of a tensor in the order in which those of a parameter of its shape lie in memory.
+fn flat(tensor: &Tensor, parameter: &Tensor) -> Tensor {
+    let count = [length(parameter.numel())];
+    if tensor.stride() == parameter.stride() {
+        return tensor.as_strided(count, [1], None);
+    }
+    let mut moved = parameter.detach().empty_like();
+    moved.copy_(tensor);
+    moved.as_strided(count, [1], None)
 }
 
 /// The same tensor (N, channels, height, width), with the channels next to each other in memory.

@@ -60,6 +60,15 @@ impl Kind {
             Self::Published => "published",
         }
     }
+
+    /// What a check against torch ran on.
+    fn devices(self) -> Vec<String> {
+        match self {
+            #[cfg(feature = "torch")]
+            Self::Torch => torch::devices_used(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A Monte Carlo mean may be this many standard errors from what it estimates.
@@ -108,7 +117,7 @@ impl Check {
         let result = runner(seed).run(&strategy, |case| {
             let error = error(case);
             cases.set(cases.get() + 1);
-            worst.set(larger(worst.get(), error));
+            worst.set(larger(worst.get(), error.abs()));
             if within(error, self.bound) {
                 return Ok(());
             }
@@ -139,7 +148,7 @@ impl Check {
                 self.reason
             );
             count += 1;
-            worst = larger(worst, error);
+            worst = larger(worst, error.abs());
         }
         self.report(count, worst, 0, 0.0);
     }
@@ -167,7 +176,7 @@ impl Check {
             let error = error(case);
             cases.set(cases.get() + 1);
             rejected.set(rejected.get() + usize::from(!within(error, self.bound)));
-            worst.set(larger(worst.get(), error));
+            worst.set(larger(worst.get(), error.abs()));
             Ok(())
         });
         assert!(result.is_ok(), "{}, wrong variant ({mistake}): {result:?}", self.slug);
@@ -193,7 +202,7 @@ impl Check {
         let report = serde_json::json!({
             "slug": self.slug, "kind": self.kind.name(), "file": env!("CARGO_CRATE_NAME"),
             "cases": cases, "worst": worst, "bound": self.bound, "reason": self.reason,
-            "seed": seed, "false_alarm": false_alarm,
+            "seed": seed, "false_alarm": false_alarm, "devices": self.kind.devices(),
         });
         write_report(self.slug, self.kind.name(), &report);
     }
@@ -314,9 +323,9 @@ fn fail_fast() {
     }
 }
 
-/// False for NaN.
+/// False for NaN, and for an error below 0 just as for one above: a check may hand in a difference.
 fn within(error: f64, bound: f64) -> bool {
-    error <= bound
+    error.abs() <= bound
 }
 
 /// The larger of two errors, where NaN counts as infinite.

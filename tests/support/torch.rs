@@ -5,8 +5,8 @@
 //! three terms has a coefficient, a product and a sum, each rounded by 2⁻²⁴). Where there is a CUDA device, every case runs
 //! on it too.
 
+use std::cell::Cell;
 use std::fmt::Debug;
-use std::sync::Once;
 
 use literate_diffusion::torch::tch::{Cuda, Device, Kind, Tensor};
 use literate_diffusion::torch::{self, Steps};
@@ -40,6 +40,16 @@ impl<const COUNT: usize> Batch<COUNT> {
         twin(&self.schedule).at(&self.times).unwrap()
     }
 
+    /// N samples as rows or as pictures, by turns.
+    fn shape(&self) -> Vec<i64> {
+        let (samples, dimensions) = (self.times.len() as i64, (self.arrays[0].len() / self.times.len()) as i64);
+        if self.schedule.timesteps().is_multiple_of(2) {
+            vec![samples, dimensions]
+        } else {
+            vec![samples, 1, dimensions, 1]
+        }
+    }
+
     /// 1e-12 + 2⁻⁵²/min β.
     pub fn budget(&self) -> f64 {
         budget(&self.schedule)
@@ -71,12 +81,26 @@ pub fn batch<const COUNT: usize>() -> impl Strategy<Value = Batch<COUNT>> {
     })
 }
 
-/// The CPU, and CUDA where it is there; says once what the checks run on.
+thread_local! {
+    /// Whether the check of this thread has asked for all devices.
+    static ON_ALL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The CPU, and CUDA where it is there.
 pub fn devices() -> Vec<Device> {
-    static SAID: Once = Once::new();
-    let devices = if Cuda::is_available() { vec![Device::Cpu, Device::Cuda(0)] } else { vec![Device::Cpu] };
-    SAID.call_once(|| println!("checks against torch run on {devices:?}"));
-    devices
+    ON_ALL.set(true);
+    if Cuda::is_available() { vec![Device::Cpu, Device::Cuda(0)] } else { vec![Device::Cpu] }
+}
+
+/// The same for a report: what the check of this thread has run on, which is the CPU alone where it did not ask.
+pub fn devices_used() -> Vec<String> {
+    let used = if ON_ALL.take() { devices() } else { vec![Device::Cpu] };
+    ON_ALL.set(false);
+    let name = |device: &Device| match device {
+        Device::Cuda(number) => format!("CUDA device {number}"),
+        _ => "the CPU".to_owned(),
+    };
+    used.iter().map(name).collect()
 }
 
 /// A tensor with the numbers of an array.
@@ -121,7 +145,8 @@ fn agrees_in<const COUNT: usize>(
         let mut worst = 0.0;
         for device in devices() {
             for &(kind, rounding) in kinds {
-                let tensors = batch.arrays.each_ref().map(|array| tensor(array, kind, device));
+                let tensors =
+                    batch.arrays.each_ref().map(|array| tensor(array, kind, device).view(batch.shape().as_slice()));
                 let rounded = tensors
                     .each_ref()
                     .map(|tensor| Array2::from_shape_vec(batch.arrays[0].raw_dim(), numbers(tensor)).unwrap());

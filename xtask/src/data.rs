@@ -228,6 +228,7 @@ impl Origin {
 
 /// Gets the files that are not there yet and puts the folder in its place.
 fn bring(set: &Set, home: &Home, origins: &[Origin], download: &Download) -> Result<()> {
+    only_of_the_set(set, &home.folder)?;
     make_folder(&home.part)?;
     remove_folder(&home.old)?;
     let missing = set.files.iter().filter(|file| file.check(&home.part.join(file.name)).is_err());
@@ -259,6 +260,22 @@ fn bring(set: &Set, home: &Home, origins: &[Origin], download: &Download) -> Res
         println!("{}: its format is right; there is no hash to compare, its SHA-256 is {hash}", file.name);
     }
     println!("{} is in {}", set.title, home.folder.display());
+    Ok(())
+}
+
+/// Fails where a folder that will be replaced has something of somebody's own.
+fn only_of_the_set(set: &Set, folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let path = entry?.path();
+        ensure!(
+            set.files.iter().any(|file| path.ends_with(file.name)),
+            "{} was not put there by this program, and its folder will be replaced; move it away",
+            path.display()
+        );
+    }
     Ok(())
 }
 

@@ -260,7 +260,14 @@ fn text(table: &Table, width: Option<usize>) -> String {
         columns.row(row.cells(table.torch_not_run.is_some()));
     }
     let totals = &table.totals;
-    let torch = table.torch_not_run.map_or("torch: run".into(), |why| format!("torch: not run ({why})"));
+    let devices: BTreeSet<&str> = table
+        .equations
+        .iter()
+        .filter_map(|row| row.reports.torch())
+        .flat_map(|check| check.devices.iter().map(String::as_str))
+        .collect();
+    let on = devices.into_iter().collect::<Vec<_>>().join(" and ");
+    let torch = table.torch_not_run.map_or(format!("torch: run on {on}"), |why| format!("torch: not run ({why})"));
     format!(
         "{}\n{}, {}, {}; {} rejected; {torch}\n\
          A run gives a false alarm at a rate of {:.1e} (below {MAX_FALSE_ALARM:e}).\n\

@@ -22,7 +22,7 @@ const PART: usize = 120;
 /// Cases a property in the first pass, which is there to kill most mutants in little time.
 const QUICK_CASES: &str = "32";
 /// Modules without tests of their own, and the stems whose tests use all of them.
-const SHARED: [(&str, &[&str]); 1] = [("error", &["forward", "gaussian", "schedule"])];
+const SHARED: [(&str, &[&str]); 1] = [("error", &["forward", "gaussian", "guidance", "schedule"])];
 
 /// Change the code in small ways and see that the tests notice (cargo-mutants)
 ///

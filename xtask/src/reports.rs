@@ -28,6 +28,9 @@ pub struct Check {
     pub seed: u64,
     /// How often, in the mean, a right formula fails this check.
     pub false_alarm: f64,
+    /// What a check against torch ran on: the CPU, and CUDA where it is there.
+    #[serde(default)]
+    pub devices: Vec<String>,
 }
 
 impl Check {
@@ -160,6 +163,7 @@ pub mod tests {
             reason: "a few roundings".into(),
             seed: 0,
             false_alarm: 0.0,
+            devices: if kind == TORCH { vec!["the CPU".into()] } else { vec![] },
         }
     }
 

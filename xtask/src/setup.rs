@@ -42,7 +42,7 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
     }
     let wanted = if args.cuda || (!args.cpu && nvidia_driver()) { Set::Cuda } else { Set::Cpu };
     if home.is_right(wanted)? {
-        return Ok(());
+        return home.tidy();
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         bail!(
@@ -90,6 +90,15 @@ impl Home {
     fn new(root: &Path) -> Self {
         let at = |name: &str| root.join(name);
         Self { libtorch: at("libtorch"), part: at("libtorch.part"), lock: at("libtorch.lock") }
+    }
+
+    /// Removes what a run left that was killed when all was done, unless another run is at work there.
+    fn tidy(&self) -> Result<()> {
+        if !self.part.exists() {
+            return Ok(());
+        }
+        let lock = File::create(&self.lock).with_context(|| format!("{} cannot be written", self.lock.display()))?;
+        if lock.try_lock().is_ok() { remove_folder(&self.part) } else { Ok(()) }
     }
 
     fn receipt(&self) -> PathBuf {
@@ -561,6 +570,21 @@ mod tests {
         deliver(&bytes)(&wheel, &store).unwrap();
         install(&home, Set::Cpu, &[wheel], counted).unwrap();
         assert_eq!(downloads.get(), 1, "a whole wheel is not downloaded again");
+    }
+
+    /// Killed when all but the tidying was done.
+    #[test]
+    fn leftovers_go() {
+        let (_folder, home, wheel, bytes) = setting();
+        install(&home, Set::Cpu, &[wheel], deliver(&bytes)).unwrap();
+        fs::create_dir_all(home.part.join("wheels")).unwrap();
+        let other = File::create(&home.lock).unwrap();
+        other.lock().unwrap();
+        home.tidy().unwrap();
+        assert!(home.part.exists(), "another run is at work there");
+        drop(other);
+        home.tidy().unwrap();
+        assert!(!home.part.exists() && home.is_right(Set::Cpu).unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
 use super::evaluate::{Labelled, classifier_of, looks, two_or_more};
-use super::model::{Model, Trained};
+use super::model::{Model, Objective, Trained};
 use super::record::record;
 use super::sample::{shape, shipped};
 use super::{Machine, Outcome, grid, load, out, usage};
@@ -182,17 +182,23 @@ fn measure(way: &Way, net: &dyn ImageNetwork, model: &Model, judge: &Judge, argu
 /// The mean squared error at some t, with the index t − 1 and with t in its place, for the same pictures and noise.
 fn off_by_one(net: &dyn ImageNetwork, model: &Model, test: &Labelled, arguments: &Arguments) -> Outcome<Value> {
     let device = net.parameters().device();
-    let x0 = test.drawn(arguments.batch, arguments.seed).to_kind(Kind::Float) / 127.5 - 1.0;
+    let x0 = test.drawn(arguments.batch.min(test.count()), arguments.seed).to_kind(Kind::Float) / 127.5 - 1.0;
     let eps = drawn(arguments.seed, Stream::Evaluation, 0, || x0.randn_like());
     let mut found = serde_json::Map::new();
-    for t in [1, 2, 3, 5, 10, 30, 100, 300] {
+    // Beyond T − 1 there is no index one too far.
+    for t in [1, 2, 3, 5, 10, 30, 100, 300].into_iter().filter(|&t| t < model.timesteps) {
         let steps = model.schedule()?.at(&[t])?;
         let column = |table: Tensor| table.to_kind(Kind::Float).to_device(device).view([1, 1, 1, 1]);
         let xt = &x0 * column(steps.alpha_bar.sqrt()) + &eps * column(steps.one_minus_alpha_bar.sqrt());
+        let target = match model.objective {
+            Objective::Eps => eps.shallow_clone(),
+            Objective::X0 => x0.shallow_clone(),
+            Objective::V => &eps * column(steps.alpha_bar.sqrt()) - &x0 * column(steps.one_minus_alpha_bar.sqrt()),
+        };
         let error = |index: usize| {
             let index = Tensor::full([x0.size()[0]], index as i64, (Kind::Int64, device));
             let predicted = no_grad(|| net.forward(&xt, &index))?;
-            Ok::<_, literate_diffusion::Error>((predicted - &eps).square().mean(Kind::Double).double_value(&[]))
+            Ok::<_, literate_diffusion::Error>((predicted - &target).square().mean(Kind::Double).double_value(&[]))
         };
         found.insert(t.to_string(), json!({ "right": error(t - 1)?, "one_too_far": error(t)? }));
     }

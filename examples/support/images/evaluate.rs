@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use literate_diffusion::data::shapes::Judge;
 use literate_diffusion::data::{Pictures, Split};
 use literate_diffusion::objective;
 use literate_diffusion::posterior::VarianceAtOne;
@@ -20,12 +21,12 @@ use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
 use super::model::{Model, Trained};
-use super::record::{command, processor};
+use super::record::command;
 use super::sample::{Variance, shape, shipped};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
 use crate::support::files::write_atomically;
-use crate::support::{cli, data};
+use crate::support::{cli, data, processor};
 
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
@@ -192,7 +193,7 @@ fn bound_of(arguments: &Arguments, net: &dyn ImageNetwork, model: &Model, test: 
         clip: true,
     };
     let pictures = test.drawn(arguments.pictures, arguments.seed);
-    let bar = cli::progress(arguments.pictures as u64, 0, "bound");
+    let bar = cli::progress(arguments.pictures as u64, 0, "bound", "pictures");
     let bound = variational_bound(likelihood, &pictures, arguments.ranges, arguments.batch, arguments.seed, |done| {
         bar.set_position(done as u64);
     })?;
@@ -222,7 +223,7 @@ fn bound_json(bound: &Bound, pictures: usize) -> Value {
 pub fn classifier_of(epochs: Option<usize>, seed: u64, train: &Labelled) -> Outcome<Classifier> {
     let epochs = epochs.unwrap_or_else(|| 30_000_usize.div_ceil(train.count()));
     let learning = Learning { epochs, batch: 64, lr: 2e-3, seed };
-    let bar = cli::progress(0, 0, "classifier");
+    let bar = cli::progress(0, 0, "classifier", "steps");
     let classifier =
         Classifier::learn(DATA_SET.classes, &train.pictures, &train.labels, learning, |step, steps, loss| {
             bar.set_length(steps as u64);
@@ -237,7 +238,7 @@ pub fn classifier_of(epochs: Option<usize>, seed: u64, train: &Labelled) -> Outc
 fn samples_of(arguments: &Arguments, net: &dyn ImageNetwork, model: &Model, guidance: f64) -> Outcome<Tensor> {
     let times = evenly_spaced_times(model.timesteps, arguments.steps)?;
     let (schedule, each) = (model.schedule()?, per_class(arguments, model));
-    let bar = cli::progress((each * model.classes.max(1)) as u64, 0, "sampling");
+    let bar = cli::progress((each * model.classes.max(1)) as u64, 0, "sampling", "samples");
     let mut parts = Vec::new();
     for class in 0..model.classes.max(1) {
         let sampling = Sampling {
@@ -288,6 +289,7 @@ fn compare(
             "real": looks(classifier, &real, batch)?,
             "samples_of_their_class": of_their_class(classifier, samples, model, batch)?,
         },
+        "samples_of_their_class_by_program": by_program(arguments, model, samples)?,
         "frechet": { "samples": frechet, "real": yardstick },
         "nearest": {
             "samples": spread(nearest_distances(samples, &train.pictures, 1000)?),
@@ -317,6 +319,23 @@ fn of_their_class(classifier: &Classifier, samples: &Tensor, model: &Model, batc
     let labels: Vec<_> = (0..samples.size()[0]).map(|sample| sample / each).collect();
     let report = classifier.report(samples, &Tensor::from_slice(&labels), batch)?;
     Ok(json!({ "accuracy": report.all.accuracy, "confidence": report.all.confidence }))
+}
+
+/// How many samples of a class the program takes for that class which knows how the drawn pictures are made; nothing for
+/// other pictures, and where the network knows no classes.
+fn by_program(arguments: &Arguments, model: &Model, samples: &Tensor) -> Outcome<Value> {
+    let are_drawn = DATA_SET.channels == 3 && data::folder(arguments.data.as_deref(), DATA_SET.name).is_none();
+    if !are_drawn || model.classes == 0 {
+        return Ok(Value::Null);
+    }
+    let judge = Judge::default();
+    let bytes = Vec::<u8>::try_from(samples.to_device(Device::Cpu).contiguous().view(-1))?;
+    let count = samples.size()[0] as usize;
+    let each = count / model.classes;
+    let is_right =
+        |&(i, picture): &(usize, &[u8])| judge.verdict(picture).is_some_and(|it| usize::from(it.class) == i / each);
+    let right = bytes.chunks(bytes.len() / count).enumerate().filter(is_right).count();
+    Ok(json!({ "share": right as f64 / count as f64 }))
 }
 
 /// The least and the middle one of some distances.
@@ -351,6 +370,10 @@ fn print_table(result: &Value) {
     if result.pointer("/samples/classifier/samples_of_their_class").is_some_and(|of| !of.is_null()) {
         let accuracy = number("/samples/classifier/samples_of_their_class/accuracy");
         println!("{:<52}{accuracy:>10.3}", "its accuracy on samples of a class");
+    }
+    if result.pointer("/samples/samples_of_their_class_by_program").is_some_and(|of| !of.is_null()) {
+        let share = number("/samples/samples_of_their_class_by_program/share");
+        println!("{:<52}{share:>10.3}", "share of samples of a class that show its shape");
     }
     for guided in result["guided"].as_array().into_iter().flatten() {
         let number = |pointer: &str| guided.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Outcome;
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
+use crate::support::cli::MOST_TIMESTEPS;
 use crate::support::tensors::Tensors;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ impl Model {
     fn draw(&self, device: Device) -> literate_diffusion::Result<Box<dyn ImageNetwork>> {
         let kind = Kind::Float;
         Ok(match self.network {
-            Network::PlainUnet => Box::new(PlainUnet::new(DATA_SET.channels, device, kind)),
+            Network::PlainUnet => Box::new(PlainUnet::new(DATA_SET.channels, device, kind)?),
             Network::TimeChannel => Box::new(TimeChannelNet::new(self.timesteps, device, kind)?),
             Network::ResidualUnet => {
                 let config = ResidualUnetConfig {
@@ -106,6 +107,25 @@ impl Model {
                 Box::new(ResidualUnet::new(config, device, kind)?)
             }
         })
+    }
+
+    /// What is wrong with a model that a file tells of: one of the command line was checked there.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MOST_TIMESTEPS).contains(&self.timesteps) {
+            return Err(format!("its T is {}, but it must lie between 1 and {MOST_TIMESTEPS}", self.timesteps));
+        }
+        if ![0, DATA_SET.classes].contains(&self.classes) {
+            let expected = DATA_SET.classes;
+            return Err(format!("it has {} classes, but {} has {expected}, or none", self.classes, DATA_SET.name));
+        }
+        let widths = if self.network == Network::ResidualUnet { 1..=6 } else { 0..=0 };
+        if !widths.contains(&self.widths.len()) {
+            return Err(format!("it has {} widths, but {widths:?} were expected", self.widths.len()));
+        }
+        match self.widths.iter().find(|&&width| width == 0 || width > 4096 || width % 8 != 0) {
+            Some(width) => Err(format!("a width is {width}, but it must be a multiple of 8, at most 4096")),
+            None => Ok(()),
+        }
     }
 
     /// β from 1e-4 to 0.02 on a straight line, whatever T is.
@@ -135,6 +155,7 @@ impl Model {
                 CheckpointError::Different { path, what: "data set".to_owned(), got, expected, hint: "" }.into()
             );
         }
+        model.check().map_err(|reason| CheckpointError::Damaged { path: path.to_owned(), reason })?;
         Ok(model)
     }
 
@@ -213,6 +234,16 @@ impl Trained {
         let model = Model::of_file(path, &file)?;
         let both = file.part("average.").and(file.part("weights."));
         Ok(both.map(|weights| Self { model, path: path.to_owned(), weights }))
+    }
+
+    /// Writes the weights alone, with the model in words, rounded to a kind of number. Fails where one is too large for it.
+    pub fn save(&self, path: &Path, kind: Kind) -> Outcome<()> {
+        let finite = |tensor: &Tensor| tensor.to_kind(kind).isfinite().all().int64_value(&[]) == 1;
+        if let Some((name, _)) = self.weights.iter().find(|(_, tensor)| !finite(tensor)) {
+            let from = self.path.display();
+            return Err(format!("{from}: {name} has a number that is not a finite one as {kind:?}; train anew").into());
+        }
+        self.model.save_weights(path, &self.weights, kind)
     }
 
     /// The network, with these weights.

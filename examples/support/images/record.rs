@@ -1,10 +1,10 @@
 //! What the JSON beside a result says of how it came to be: the command, the seed, the seconds, the processor.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::DATA_SET;
+use crate::support::cli::quoted;
+use crate::support::processor;
 
 /// The keys that every result has. `more` is an object with the others.
 pub fn record(model: &str, seed: u64, seconds: f64, precision: &str, more: Value) -> Value {
@@ -28,21 +28,4 @@ pub fn command() -> String {
     let arguments: Vec<_> = std::env::args().skip(1).map(|argument| quoted(&argument)).collect();
     let profile = if cfg!(debug_assertions) { "" } else { "--release " };
     format!("cargo run {profile}--features torch --example {} -- {}", DATA_SET.name, arguments.join(" "))
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// What the system calls its processor, where it says so.
-pub fn processor() -> Option<String> {
-    let text = std::fs::read_to_string(Path::new("/proc/cpuinfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
 }

@@ -18,6 +18,7 @@ use super::train::Setting;
 use super::{Outcome, grid, sample};
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
+use crate::support::cli::quoted;
 use crate::support::files::{lock, write_atomically};
 use crate::support::plot::{Axes, BLUE, Curve, Figure, GREEN, ORANGE, PURPLE, SKY, VERMILION};
 use crate::support::tensors::Tensors;
@@ -39,6 +40,8 @@ pub struct Run {
     recent_steps: usize,
     recent_pictures: i64,
     row_began: Instant,
+    /// Of the pictures of the present row, those that this run has not seen itself.
+    pictures_before: i64,
     began: Instant,
     last_loss: f64,
     rate: f64,
@@ -52,8 +55,8 @@ struct Progress {
     /// What was typed to begin.
     #[serde(default)]
     command: String,
-    /// For each epoch that is done, the mean loss over each tenth of 1..=T.
-    losses_over_t: Vec<[f64; TENTHS]>,
+    /// For each epoch that is done, the mean loss over each tenth of 1..=T, where it had a sample.
+    losses_over_t: Vec<[Option<f64>; TENTHS]>,
     rows: Vec<Row>,
     /// Of the steps that no row has yet.
     recent_loss: f64,
@@ -94,8 +97,10 @@ impl Start {
             path: path.to_owned(),
             reason: format!("its settings cannot be read: {error}"),
         };
+        let setting: Setting = serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?;
+        setting.check().map_err(|reason| CheckpointError::Damaged { path: path.to_owned(), reason })?;
         Ok(Self {
-            setting: serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?,
+            setting,
             progress: serde_json::from_str(file.word(path, "progress")?).map_err(damaged)?,
             checkpoint: Some((path.to_owned(), file)),
         })
@@ -125,6 +130,7 @@ impl Run {
             recent_steps: progress.recent_steps,
             recent_pictures: progress.recent_pictures,
             row_began: Instant::now(),
+            pictures_before: progress.recent_pictures,
             began: Instant::now(),
             last_loss: f64::NAN,
             rate: f64::NAN,
@@ -186,13 +192,13 @@ impl Run {
         self.check()?;
         let step = self.trainer.steps();
         self.last_loss = self.recent.double_value(&[]) / self.recent_steps as f64;
-        self.rate = self.recent_pictures as f64 / self.row_began.elapsed().as_secs_f64();
+        self.rate = (self.recent_pictures - self.pictures_before) as f64 / self.row_began.elapsed().as_secs_f64();
         let epoch = (step - 1) / self.steps_per_epoch() + 1;
         let seconds = self.seconds();
         self.progress.rows.push(Row { step, epoch, loss: self.last_loss, rate: self.rate, seconds });
         self.write_metrics()?;
         let _ = self.recent.zero_();
-        (self.recent_steps, self.recent_pictures, self.row_began) = (0, 0, Instant::now());
+        (self.recent_steps, self.recent_pictures, self.pictures_before, self.row_began) = (0, 0, 0, Instant::now());
         Ok(())
     }
 
@@ -200,8 +206,11 @@ impl Run {
     fn check(&self) -> Outcome<()> {
         let last = self.checkpoint_path();
         self.trainer.check().map_err(|error| {
-            format!("training stopped: {error}; the last good checkpoint is {}; try a smaller --lr", last.display())
-                .into()
+            format!(
+                "training stopped: {error}; the last good checkpoint is {}; train anew with a smaller --lr",
+                last.display()
+            )
+            .into()
         })
     }
 
@@ -211,12 +220,10 @@ impl Run {
     }
 
     pub fn message(&self) -> String {
-        format!(
-            "epoch {}  loss {:.4}  {:.0} images/s ",
-            self.epoch().min(self.setting.epochs),
-            self.last_loss,
-            self.rate
-        )
+        let epoch = self.epoch().min(self.setting.epochs);
+        // There is none before the first row.
+        let rate = if self.rate.is_finite() { format!("  {:.0} images/s", self.rate) } else { String::new() };
+        format!("epoch {epoch}  loss {:.4}{rate}", self.last_loss)
     }
 
     fn checkpoint_path(&self) -> PathBuf {
@@ -247,7 +254,8 @@ impl Run {
     /// The losses over t, samples, the weights and the checkpoint.
     pub fn end_epoch(&mut self) -> Outcome<()> {
         self.check()?;
-        self.progress.losses_over_t.push(self.trainer.losses());
+        let losses = self.trainer.losses().map(|loss| loss.is_finite().then_some(loss));
+        self.progress.losses_over_t.push(losses);
         self.trainer.forget_losses();
         self.write_losses_over_t()?;
         self.write_record()?;
@@ -290,8 +298,8 @@ impl Run {
         let labels: Vec<String> = (1..=epochs.len()).map(|epoch| format!("epoch {epoch}")).collect();
         let shown = shown_epochs(epochs.len()).into_iter().zip(colours);
         let curves = shown.map(|(epoch, colour)| {
-            let losses = epochs[epoch - 1].iter().enumerate().filter(|(_, loss)| loss.is_finite());
-            let points = losses.map(|(tenth, &loss)| (middle(tenth), loss)).collect();
+            let losses = epochs[epoch - 1].iter().enumerate();
+            let points = losses.filter_map(|(tenth, loss)| Some((middle(tenth), (*loss)?))).collect();
             Curve { label: &labels[epoch - 1], colour, points, dashed: false }
         });
         let alt = "The mean squared error of each tenth of the times, one curve for an epoch.";
@@ -304,14 +312,19 @@ impl Run {
 
     /// What was typed, how long it took, and what came of it, for the book.
     fn write_record(&self) -> Outcome<()> {
-        let Setting { model, epochs, batch, lr, precision, seed, .. } = &self.setting;
+        let Setting { model, epochs, batch, lr, class_dropout, precision, seed, .. } = &self.setting;
+        let epochs_over_t = &self.progress.losses_over_t;
+        let means: Vec<f64> = epochs_over_t.iter().map(mean_of_tenths).collect();
         let more = json!({
             "command": self.progress.command,
             "data": { "name": DATA_SET.name, "train": self.data.count() },
+            "parameters": self.trainer.net().parameters().count(),
+            "timesteps": model.timesteps,
             "epochs": epochs,
             "batch": batch,
             "lr": lr,
-            "losses_over_t": { "tenths_of": model.timesteps, "epochs": self.progress.losses_over_t },
+            "class_dropout": (model.classes > 0).then_some(class_dropout),
+            "losses_over_t": { "tenths_of": model.timesteps, "epochs": epochs_over_t, "mean_of_epoch": means },
             "rows": self.progress.rows,
         });
         let record = record(&model.to_string(), *seed, self.seconds(), &precision.name(), more);
@@ -319,11 +332,9 @@ impl Run {
         Ok(write_atomically(&self.out.join("training.json"), json.as_bytes())?)
     }
 
-    pub fn how_to_go_on(&self, data: Option<&Path>) -> String {
+    pub fn how_to_go_on(&self) -> String {
         let (done, total, path) = (self.trainer.steps(), self.total_steps(), self.checkpoint_path());
-        let data = data.map_or_else(String::new, |data| format!(" --data {}", data.display()));
-        let out = self.out.display();
-        format!("Stopped after step {done} of {total}. To go on: train --resume {} --out {out}{data}", path.display())
+        format!("Stopped after step {done} of {total}. To go on: train --resume {}", quoted(&path.to_string_lossy()))
     }
 }
 
@@ -334,6 +345,12 @@ impl fmt::Display for Run {
         writeln!(f, "{model}; {count} parameters, on {:?}", self.device)?;
         write!(f, "{epochs} epochs, batch {batch}, learning rate {lr}, seed {seed}, from step {}", self.trainer.steps())
     }
+}
+
+/// The mean over those tenths that have a loss.
+fn mean_of_tenths(losses: &[Option<f64>; TENTHS]) -> f64 {
+    let there: Vec<f64> = losses.iter().copied().flatten().collect();
+    there.iter().sum::<f64>() / there.len() as f64
 }
 
 /// Fails unless a checkpoint was trained with these very pictures.

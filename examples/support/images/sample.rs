@@ -44,7 +44,7 @@ pub struct Arguments {
     #[arg(long)]
     no_clip: bool,
     /// Pictures made at a time: fewer need less memory, and come out the same
-    #[arg(long, value_parser = cli::count, default_value_t = 64)]
+    #[arg(long, value_parser = cli::count, default_value_t = BATCH)]
     batch: usize,
     /// The numbers that the network computes with
     #[arg(long, value_enum, default_value_t = Precision::F32)]
@@ -74,6 +74,9 @@ fn class(text: &str) -> Result<usize, String> {
         _ => Err(format!("{} has the classes 0 to {}", DATA_SET.name, DATA_SET.classes - 1)),
     }
 }
+
+/// Pictures made at a time unless told otherwise.
+const BATCH: usize = 64;
 
 /// Columns of a grid and of a strip.
 const COLUMNS: usize = 10;
@@ -143,7 +146,7 @@ fn choices(arguments: &Arguments, model: &Model) -> Outcome<(Vec<usize>, Samplin
 /// All samples, and the first few of them at some times on their way, each sample a row.
 fn in_batches(sampler: &Sampler, times: &[usize], arguments: &Arguments) -> Outcome<(Tensor, Tensor)> {
     let shown = shown(times);
-    let bar = cli::progress((arguments.count.div_ceil(arguments.batch) * times.len()) as u64, 0, "sampling");
+    let bar = cli::progress((arguments.count.div_ceil(arguments.batch) * times.len()) as u64, 0, "sampling", "steps");
     let (mut samples, mut states) = (Vec::new(), Vec::new());
     for first in (0..arguments.count).step_by(arguments.batch) {
         let count = arguments.batch.min(arguments.count - first);
@@ -196,5 +199,8 @@ pub fn quick(net: &dyn ImageNetwork, model: &Model, seed: u64, precision: Precis
         seed,
         precision: precision.kind(),
     };
-    Ok(Sampler::new(net, &model.schedule()?, &times, sampling)?.sample(0, &shape(count), |_, _| ())?)
+    let sampler = Sampler::new(net, &model.schedule()?, &times, sampling)?;
+    let batch = |first: usize| sampler.sample(first, &shape(BATCH.min(count - first)), |_, _| ());
+    let samples = (0..count).step_by(BATCH).map(batch).collect::<literate_diffusion::Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&samples, 0))
 }

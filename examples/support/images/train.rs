@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_parser = cli::less_than_one, default_value_t = 0.0)]
     dropout: f64,
     /// T; beta rises from 1e-4 to 0.02 [default: 1000, time-channel: 300]
-    #[arg(long, value_parser = cli::count)]
+    #[arg(long, value_parser = cli::timesteps)]
     timesteps: Option<usize>,
     #[arg(long, help = format!("Passes over the data [default: {}, time-channel: 10]", DATA_SET.epochs),
           value_parser = cli::count)]
@@ -76,15 +76,15 @@ pub struct Arguments {
     #[arg(long, help = format!("Folder for checkpoints, pictures and metrics [default: {}, with --resume: the \
                                 checkpoint's]", out().display()))]
     out: Option<PathBuf>,
-    /// Begin anew where the folder has the checkpoint of an earlier run
-    #[arg(long, conflicts_with = "resume")]
+    /// Write over the checkpoint of another run in the folder
+    #[arg(long)]
     overwrite: bool,
     /// Samples to show after each epoch [default: 64, time-channel: 16]
     #[arg(long)]
     samples: Option<usize>,
     /// Minutes between checkpoints within an epoch
-    #[arg(long, value_parser = cli::positive, default_value_t = 5.0)]
-    save_every: f64,
+    #[arg(long, value_parser = minutes, default_value = "5")]
+    save_every: Duration,
     #[command(flatten)]
     machine: Machine,
     /// Go on from this checkpoint, with its settings, as if there had been no stop
@@ -130,6 +130,12 @@ fn width(text: &str) -> Result<usize, String> {
         Ok(width) if width > 0 && width % 8 == 0 => Ok(width),
         _ => Err("a width must be a multiple of 8, since GroupNorm makes 8 groups".to_owned()),
     }
+}
+
+/// For clap: a time, given in minutes.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = cli::positive(text)?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| "it is too long a time".to_owned())
 }
 
 /// The model that the arguments ask for.
@@ -212,6 +218,20 @@ impl Setting {
         }
     }
 
+    /// What is wrong with a setting that a file holds: one of the command line was checked there.
+    pub fn check(&self) -> Result<(), String> {
+        self.model.check()?;
+        let shares = [("class_dropout", self.class_dropout, 1.0), ("ema", self.ema, 1.0_f64.next_down())];
+        if let Some((name, got, _)) = shares.into_iter().find(|(_, got, most)| !(0.0..=*most).contains(got)) {
+            return Err(format!("its {name} is {got}, but it must lie between 0 and 1"));
+        }
+        let counts = [("epochs", self.epochs), ("batch", self.batch)];
+        if let Some((name, got)) = counts.into_iter().find(|(_, got)| !(1..=1_000_000).contains(got)) {
+            return Err(format!("its {name} is {got}, but it must lie between 1 and 1000000"));
+        }
+        Ok(())
+    }
+
     pub fn for_trainer(&self) -> Settings {
         Settings {
             prediction: self.model.objective.into(),
@@ -232,6 +252,23 @@ impl Setting {
     }
 }
 
+/// Whether two paths lead to one file.
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+impl Arguments {
+    /// What a checkpoint does not know, to be given again where a run goes on.
+    fn repeated(&self) -> String {
+        let data = self.data.as_ref().map(|data| ("--data", data.display().to_string()));
+        let samples = self.samples.map(|samples| ("--samples", samples.to_string()));
+        let minutes = self.save_every.as_secs_f64() / 60.0;
+        let save_every = (minutes != 5.0).then(|| ("--save-every", minutes.to_string()));
+        let flags = [data, samples, save_every].into_iter().flatten().chain(self.machine.given());
+        flags.map(|(flag, value)| format!(" {flag} {}", cli::quoted(&value))).collect()
+    }
+}
+
 /// Trains, from the beginning or from a checkpoint.
 pub fn train(arguments: &Arguments) -> Outcome<()> {
     let device = arguments.machine.prepare()?;
@@ -242,7 +279,8 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
     let of_checkpoint = arguments.resume.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
     let out = arguments.out.clone().or(of_checkpoint).unwrap_or_else(out);
     let checkpoint = checkpoint_path(&out);
-    if arguments.resume.is_none() && !arguments.overwrite && checkpoint.exists() {
+    let resumed = |path: &PathBuf| same_file(path, &checkpoint);
+    if checkpoint.exists() && !arguments.overwrite && !arguments.resume.as_ref().is_some_and(resumed) {
         let checkpoint = checkpoint.display();
         return Err(format!(
             "{checkpoint} is there already; go on from it with --resume, choose another --out, or give --overwrite"
@@ -252,10 +290,10 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
     let data = Dataset::new(&load(arguments.data.as_deref(), Split::Train)?, device);
     let mut run = Run::begin(start, &out, data, device, arguments.samples)?;
     println!("{run}");
-    if learn(&mut run, Duration::from_secs_f64(60.0 * arguments.save_every))? {
+    if learn(&mut run, arguments.save_every)? {
         println!("done: {} has the checkpoint, the weights, the samples and the metrics", out.display());
     } else {
-        println!("{}", run.how_to_go_on(arguments.data.as_deref()));
+        println!("{}{}", run.how_to_go_on(), arguments.repeated());
     }
     Ok(())
 }
@@ -264,7 +302,7 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
 // ANCHOR: learn
 fn learn(run: &mut Run, every: Duration) -> Outcome<bool> {
     let stop = cli::stop_flag()?;
-    let bar = cli::progress(run.total_steps() as u64, run.trainer.steps() as u64, "training");
+    let bar = cli::progress(run.total_steps() as u64, run.trainer.steps() as u64, "training", "steps");
     let mut order = run.order();
     let mut saved = Instant::now();
     while run.trainer.steps() < run.total_steps() {

@@ -310,6 +310,16 @@ fn a_wrong_hash() {
 
 /// What is there stays until there is something better.
 #[test]
+fn what_others_put_there_is_left_alone() {
+    let (setting, server) = (setting(&ONE), Server::new(content(), &[Reply::Good]));
+    fs::create_dir_all(&setting.home.folder).unwrap();
+    fs::write(setting.home.folder.join("notes.txt"), "mine").unwrap();
+    let error = bring_one(&setting, &[&server]).unwrap_err().to_string();
+    assert!(error.contains("notes.txt") && error.contains("move it away"), "{error}");
+    assert!(setting.home.folder.join("notes.txt").exists() && server.requests().is_empty());
+}
+
+#[test]
 fn damage_is_seen_and_mended() {
     let (setting, server) = (setting(&ONE), Server::new(content(), &[Reply::Good]));
     make_folder(&setting.home.folder).unwrap();
