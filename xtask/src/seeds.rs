@@ -12,6 +12,8 @@ use crate::columns::{Columns, count, number, terminal_width};
 use crate::project::{self, Project};
 use crate::reports::{self, Check};
 
+/// A file of tests that heeds no seed of ours: it runs programs.
+const OF_PROGRAMS: &str = "s_curve_examples";
 /// Tests that draw nothing.
 const WITHOUT_SEED: [&str; 2] = ["::bad_input", "::published"];
 /// A check that uses more of its bound than this, under any seed, is listed.
@@ -109,6 +111,7 @@ fn build(project: &Project, stems: &[String]) -> Result<Vec<Binary>> {
         let message: Message = serde_json::from_str(line).context("what cargo test says is not as expected")?;
         if let (Some(target), Some(path)) = (message.target, message.executable)
             && target.kind == ["test"]
+            && target.name != OF_PROGRAMS
         {
             binaries.push(Binary { stem: target.name, path });
         }
