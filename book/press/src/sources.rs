@@ -80,15 +80,19 @@ impl Sources {
         }
     }
 
-    /// The whole of `mod <slug>` in one of the test files.
+    /// The whole of `mod <slug>` in one of the test files: that of the module in `src/`, where several have it.
     pub fn test_module(&self, slug: &str) -> Option<Test> {
         let open = format!("mod {slug} {{");
-        self.files.iter().filter(|(file, _)| file.starts_with("tests/")).find_map(|(file, text)| {
+        let tests = self.files.iter().filter(|(file, _)| file.starts_with("tests/"));
+        let found = tests.filter_map(|(file, text)| {
             let lines: Vec<&str> = text.lines().collect();
             let start = lines.iter().position(|line| *line == open)?;
             let end = start + lines[start..].iter().position(|line| *line == "}")?;
             Some(Test { place: Place::new(file, start + 1), code: lines[start..=end].join("\n") })
-        })
+        });
+        let has_module =
+            |test: &Test| self.files.iter().any(|(file, _)| *file == test.place.file.replacen("tests/", "src/", 1));
+        found.min_by_key(|test| !has_module(test))
     }
 
     /// One test of `mod <slug>`, with its comment and attribute.
