@@ -83,12 +83,31 @@ pub struct Trainer {
     tenths: Tensor,
     adam: Adam,
     average: Option<Average>,
+    notes: Notes,
+    /// The steps that the notes do not have yet: taking note of one by one would take a tenth of a small network's time.
+    unnoted: Vec<Step>,
+}
+
+/// What is known of the losses.
+#[derive(Debug)]
+struct Notes {
     /// For each tenth of 1..=T, the sum of the samples' losses and their number.
     losses: Tensor,
     /// The sum of the losses, which is not finite from the first one on that is not, and how many steps it was.
     sum: Tensor,
     good_steps: Tensor,
 }
+
+/// A step: the indices t − 1, the loss of each sample, and the mean.
+#[derive(Debug)]
+struct Step {
+    index: Tensor,
+    losses: Tensor,
+    loss: Tensor,
+}
+
+/// After so many steps the notes are brought up to date.
+const NOTED_AT_ONCE: usize = 64;
 
 impl Trainer {
     /// Begins with the network as it is.
@@ -116,9 +135,12 @@ impl Trainer {
             noise: on_device(&steps.one_minus_alpha_bar.sqrt()),
             weights: weights.map(|weights| on_device(&weights)),
             tenths: tenths.to_device(device),
-            losses: Tensor::zeros([length(TENTHS), 2], (Kind::Double, device)),
-            sum: Tensor::zeros([], (Kind::Double, device)),
-            good_steps: Tensor::zeros([], (Kind::Int64, device)),
+            notes: Notes {
+                losses: Tensor::zeros([length(TENTHS), 2], (Kind::Double, device)),
+                sum: Tensor::zeros([1], (Kind::Double, device)),
+                good_steps: Tensor::zeros([], (Kind::Int64, device)),
+            },
+            unnoted: Vec::new(),
             net,
             settings,
             adam,
@@ -148,7 +170,8 @@ impl Trainer {
             average.update(self.net.parameters());
         }
         let loss = loss.detach();
-        no_grad(|| self.take_note(&index, &of_samples(&squares), &loss));
+        let losses = no_grad(|| of_samples(&squares));
+        self.take_note(Step { index, losses, loss: loss.shallow_clone() });
         Ok(loss)
     }
     // ANCHOR_END: one_training_step
@@ -195,11 +218,37 @@ impl Trainer {
     }
     // ANCHOR_END: some_without_class
 
-    fn take_note(&mut self, index: &Tensor, errors: &Tensor, loss: &Tensor) {
-        let rows = Tensor::stack(&[errors, &errors.ones_like()], 1).to_kind(Kind::Double);
-        let _ = self.losses.index_add_(0, &self.tenths.index_select(0, index), &rows);
-        self.sum += loss;
-        self.good_steps += self.sum.isfinite();
+    fn take_note(&mut self, step: Step) {
+        self.unnoted.push(step);
+        if self.unnoted.len() == NOTED_AT_ONCE {
+            self.bring_up_to_date();
+        }
+    }
+
+    fn bring_up_to_date(&mut self) {
+        self.notes = self.notes();
+        self.unnoted.clear();
+    }
+
+    /// The notes with all steps so far.
+    fn notes(&self) -> Notes {
+        let Notes { losses, sum, good_steps } = &self.notes;
+        if self.unnoted.is_empty() {
+            let [losses, sum, good_steps] = [losses, sum, good_steps].map(Tensor::copy);
+            return Notes { losses, sum, good_steps };
+        }
+        let all = |of: fn(&Step) -> Tensor| Tensor::cat(&self.unnoted.iter().map(of).collect::<Vec<_>>(), 0);
+        no_grad(|| {
+            let index = self.tenths.index_select(0, &all(|step| step.index.shallow_clone()));
+            let of_samples = all(|step| step.losses.to_kind(Kind::Double));
+            let rows = Tensor::stack(&[&of_samples, &of_samples.ones_like()], 1);
+            let sums = sum + all(|step| step.loss.to_kind(Kind::Double).view(1)).cumsum(0, Kind::Double);
+            Notes {
+                losses: losses.index_add(0, &index, &rows),
+                sum: sums.narrow(0, -1, 1),
+                good_steps: good_steps + sums.isfinite().sum(Kind::Int64),
+            }
+        })
     }
 
     /// Fails where the loss of some step so far was not finite, or a parameter is not. This waits for the device.
@@ -207,7 +256,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::NotFinite`], with the first step of such a loss, or with this step
     pub fn check(&self) -> Result<()> {
-        let good_steps = self.good_steps.int64_value(&[]).unsigned_abs();
+        let good_steps = self.notes().good_steps.int64_value(&[]).unsigned_abs();
         if good_steps < self.steps() as u64 {
             return Err(Error::NotFinite { name: "the loss", step: good_steps + 1 });
         }
@@ -220,13 +269,14 @@ impl Trainer {
 
     /// The mean squared error over each tenth of 1..=T since the last [`Trainer::forget_losses`]; NaN where no t was drawn.
     pub fn losses(&self) -> [f64; TENTHS] {
-        let rows = numbers(&self.losses);
+        let rows = numbers(&self.notes().losses);
         std::array::from_fn(|tenth| rows[2 * tenth] / rows[2 * tenth + 1])
     }
 
     /// Begins the sums behind [`Trainer::losses`] anew.
     pub fn forget_losses(&mut self) {
-        let _ = self.losses.zero_();
+        self.bring_up_to_date();
+        let _ = self.notes.losses.zero_();
     }
 
     /// The network.
@@ -253,7 +303,7 @@ impl Trainer {
         let mut state = of("weights", self.net.parameters().named());
         state.extend(self.average.iter().flat_map(|average| of("average", average.named())));
         state.extend(of("adam", &self.adam.state(self.net.parameters())));
-        state.push(("losses".to_owned(), self.losses.shallow_clone()));
+        state.push(("losses".to_owned(), self.notes().losses));
         state
     }
 
@@ -273,14 +323,15 @@ impl Trainer {
         }
         self.adam.load(self.net.parameters(), &part("adam"), i32::try_from(steps).unwrap_or(i32::MAX))?;
         match state.iter().find(|(name, _)| name == "losses") {
-            Some((_, losses)) if losses.size() == self.losses.size() => self.losses.copy_(losses),
+            Some((_, losses)) if losses.size() == self.notes.losses.size() => self.notes.losses.copy_(losses),
             other => {
                 let got = other.map(|(_, losses)| super::lengths(&losses.size()));
                 return Err(Error::NamedArray { name: "losses".to_owned(), expected: vec![TENTHS, 2], got });
             }
         }
-        let _ = self.sum.zero_();
-        let _ = self.good_steps.fill_(length(steps));
+        let _ = self.notes.sum.zero_();
+        let _ = self.notes.good_steps.fill_(length(steps));
+        self.unnoted.clear();
         Ok(())
     }
 }
