@@ -3,11 +3,14 @@
 //! The parameters, the gradient and both moments are one vector each, all parameters after one another: a step then takes a
 //! handful of operations of libtorch, instead of a handful for each parameter.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::schedule::length;
 use super::weights::Parameters;
 use crate::error::{Error, Result};
+
+/// On a CPU, so many numbers go through the whole step before the next ones do, so that they stay in its cache.
+const PART: i64 = 1 << 17;
 
 /// What is added to each number of the gradient: nothing beside the ε of Adam, but its square is a number of full precision.
 ///
@@ -74,12 +77,17 @@ impl Adam {
         let correction_1 = 1.0 - self.beta_1.powi(self.steps);
         // √v̂ + ε = (√v + ε′)/√(1 − β₂^k), with ε′ = ε √(1 − β₂^k).
         let root_2 = (1.0 - self.beta_2.powi(self.steps)).sqrt();
+        let part = if self.theta.device() == Device::Cpu { PART } else { length(self.theta.numel()).max(1) };
+        let parts = |vector: &Tensor| vector.split(part, 0).into_iter();
+        let all = parts(&self.theta).zip(parts(gradient)).zip(parts(&self.m).zip(parts(&self.v)));
         no_grad(|| {
-            let gradient = gradient + tiny(self.theta.kind());
-            let _ = self.m.lerp_(&gradient, 1.0 - self.beta_1);
-            let _ = self.v.lerp_(&(&gradient * &gradient), 1.0 - self.beta_2);
-            let mut divisor = self.v.sqrt().g_add_scalar_(self.epsilon * root_2);
-            let _ = self.theta.addcdiv_(&self.m, &divisor.g_mul_scalar_(-correction_1 / (self.lr * root_2)));
+            for ((mut theta, gradient), (mut m, mut v)) in all {
+                let gradient = gradient + tiny(theta.kind());
+                let _ = m.lerp_(&gradient, 1.0 - self.beta_1);
+                let _ = v.lerp_(&(&gradient * &gradient), 1.0 - self.beta_2);
+                let mut divisor = v.sqrt().g_add_scalar_(self.epsilon * root_2);
+                let _ = theta.addcdiv_(&m, &divisor.g_mul_scalar_(-correction_1 / (self.lr * root_2)));
+            }
         });
         Ok(())
     }
