@@ -188,7 +188,9 @@ mod tests {
 
     fn sources(problems: &Problems) -> Sources {
         let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        Sources::new(BTreeMap::from([file("src/forward.rs", FORWARD), file("tests/forward.rs", TESTS)]), problems)
+        let other = file("tests/earlier.rs", "mod twice {\n}\n");
+        let [module, tests] = [file("src/forward.rs", FORWARD), file("tests/forward.rs", TESTS)];
+        Sources::new(BTreeMap::from([module, other, tests]), problems)
     }
 
     #[test]
@@ -216,6 +218,7 @@ mod tests {
         let sources = sources(&Problems::default());
         assert_eq!(sources.test("twice", "limit").unwrap().code, "/// Why.\n#[test]\nfn limit() {\n    f();\n}");
         assert_eq!(sources.test("twice", "limit").unwrap().place.line, 4);
+        assert_eq!(sources.test_module("twice").unwrap().place.file, "tests/forward.rs");
         assert!(sources.test("twice", "identity").is_err());
     }
 }
