@@ -100,7 +100,8 @@ pub fn refresh(project: &Project) -> Result<()> {
     eprintln!("Running the tests first, because {why}.");
     reports::remove(&project.checks())?;
     let features: &[&str] = if project.torch().is_ok() { &["--features", "torch"] } else { &[] };
-    // Standard output is for the table.
+    // Some tests run the examples, which `cargo test --tests` does not build. Standard output is for the table.
+    project::output(project.cargo(&["build", "--quiet", "--examples"]).args(features))?;
     let tests = project::output(project.cargo(&["test", "--quiet", "--tests"]).args(features));
     tests.context("the tests failed, so there is no table; mend them and run `cargo xtask equations` again")?;
     Ok(())
