@@ -17,7 +17,7 @@ use literate_diffusion::torch::tch::{self, Kind};
 use literate_diffusion::torch::trainer::{Settings, Trainer};
 use literate_diffusion::torch::unet::{ImageNetwork, ResidualUnet, ResidualUnetConfig};
 use literate_diffusion::torch::{Schedule, parse_device};
-use literate_diffusion::{Result, paper};
+use literate_diffusion::{Error, Result, paper};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -77,6 +77,10 @@ fn main() -> Result<()> {
     let settings = Settings { precision, ..Settings::simple(1e-3, 0) };
     let mut trainer = Trainer::new(Box::new(net), &schedule, settings)?;
     let data = Dataset::new(&digits::load(Split::Train)?, device);
+    if !(1..=data.count()).contains(&args.batch) {
+        let expected = "at least 1 and at most the number of digits, 1500";
+        return Err(Error::OutOfRange { name: "--batch", expected, got: args.batch as f64 });
+    }
     let (order, batches) = (data.order(0, 1), data.count() / args.batch);
     let batch = |i: usize| data.batch(&order.narrow(0, ((i % batches) * args.batch) as i64, args.batch as i64));
 

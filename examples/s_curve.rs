@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         }
         let net = run.trainer.average.as_ref().unwrap_or(&run.trainer.net);
         let Setting { preset, ref schedule, seed, .. } = run.setting;
+        // The notebook adds noise in the last step, too.
         let last_step = match preset {
             Preset::Sound => LastStep::Mean,
             Preset::Classic => LastStep::Noise,
@@ -119,7 +120,7 @@ fn noised(
     Ok(xt)
 }
 
-/// Algorithm 2, from noise to samples (the notebook adds noise in the last step, too), in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
+/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
 // ANCHOR: generate
 fn generate(
     net: &MlpDiffusion<f32>,
