@@ -825,7 +825,7 @@ pub fn variance_at_one_t(means: &[f64], variances: &[f64]) -> Result<f64> {
     }
     let n = means.len() as f64;
     let sum: f64 = means.iter().sum();
-    // Σ m_t² − (Σ m_t)²/n is summed about the mean, so that it loses no digits where all m_t are alike.
+    // Summed about their mean, m_t that are nearly alike lose no digits.
     let scatter: f64 = means.iter().map(|m| (m - sum / n).powi(2)).sum();
     Ok(n * (scatter + variances.iter().sum::<f64>()))
 }
