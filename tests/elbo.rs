@@ -6,10 +6,7 @@ use literate_diffusion::elbo::{self, Decoder, DecoderVariance, LinearVae};
 use literate_diffusion::gaussian::{self, condition_gaussian, density, kl_scalar};
 use literate_diffusion::posterior::VarianceAtOne;
 #[cfg(feature = "torch")]
-use literate_diffusion::torch::{
-    diffusion,
-    tch::{Device, Kind},
-};
+use literate_diffusion::torch::{diffusion, tch::Kind};
 use literate_diffusion::{Error, Result, Schedule, Step, forward, paper};
 #[cfg(feature = "torch")]
 use ndarray::ArrayView1;
@@ -803,7 +800,7 @@ mod prior_term {
             let ([data], last) = (&batch.arrays, batch.schedule.last());
             let at_the_end = vec![last.t; data.nrows()];
             let steps = twin::twin(&batch.schedule).at(&at_the_end).unwrap();
-            let got = diffusion::prior_kl(&twin::tensor(data, Kind::Double, Device::Cpu), &steps).unwrap();
+            let got = diffusion::prior_kl(&twin::tensor(data, Kind::Double), &steps).unwrap();
             let units = |(got, x0): (f64, ArrayView1<f64>)| {
                 let of_variance = last.alpha_bar - last.one_minus_alpha_bar.ln();
                 let magnitude = (last.alpha_bar * x0.dot(&x0) + x0.len() as f64 * of_variance) / 2.0;

@@ -508,12 +508,12 @@ mod frechet_distance {
     #[test]
     fn torch() {
         use literate_diffusion::torch::evaluation::{Moments as TwinMoments, frechet_distance as twin};
-        use literate_diffusion::torch::tch::{Device, Kind};
+        use literate_diffusion::torch::tch::Kind;
         use support::torch::tensor;
         let cases = (2..=6_usize, 1..=6_usize, 2..=20_usize).prop_flat_map(|(n, d, m)| (points(n, d), points(m, d)));
         let why = "a thousand roundings, and in the twin the root of an eigenvalue that is 0 up to 2⁻⁵²: 2⁻²⁶";
         check!(Torch).bound(2e-7, why).property(cases, |(x, y)| {
-            let twins = [&x, &y].map(|points| TwinMoments::of(&tensor(points, Kind::Double, Device::Cpu)).unwrap());
+            let twins = [&x, &y].map(|points| TwinMoments::of(&tensor(points, Kind::Double)).unwrap());
             (distance(&x, &y) - twin(&twins[0], &twins[1]).unwrap()).abs() / (1.0 + trace(&x) + trace(&y))
         });
     }

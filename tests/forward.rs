@@ -3,13 +3,9 @@
 mod support;
 
 #[cfg(feature = "torch")]
-use literate_diffusion::torch::{
-    diffusion,
-    tch::{Device, Kind, Tensor},
-};
+use literate_diffusion::torch::{diffusion, tch::Tensor};
 use literate_diffusion::{Error, Result, Schedule, Step, forward};
 #[cfg(feature = "torch")]
-use ndarray::Axis;
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal, StandardUniform};
@@ -156,9 +152,8 @@ mod q_chain {
                 let (schedule, x0, mut eps) = case;
                 eps.truncate(schedule.timesteps());
                 let path = forward::q_chain(&x0, &schedule, &eps).unwrap();
-                let batch = |x: &Array1<f64>| twin::tensor(&x.clone().insert_axis(Axis(0)), Kind::Double, Device::Cpu);
-                let noises: Vec<_> = eps.iter().map(batch).collect();
-                let twin_path = diffusion::q_chain(&batch(&x0), &twin::twin(&schedule), &noises).unwrap();
+                let noises: Vec<_> = eps.iter().map(twin::row).collect();
+                let twin_path = diffusion::q_chain(&twin::row(&x0), &twin::twin(&schedule), &noises).unwrap();
                 assert_eq!(twin_path.len(), path.len());
                 let allowed = twin::budget(&schedule) * magnitude(&x0, &eps) * (1 + eps.len()) as f64;
                 let numbers = twin_path.iter().flat_map(twin::numbers).zip(path.iter().flatten());
@@ -254,10 +249,9 @@ mod merge_noise {
         let before_last = |schedule: &Schedule| schedule.steps()[schedule.timesteps() - 2];
         check!(Torch).bound(1.0, twin::REASON).property(two_steps(), |(schedule, [eps_prev, eps, _])| {
             let want = forward::merge_noise(before_last(&schedule), &eps_prev, schedule.last(), &eps).unwrap();
-            let batch = |x: &Array1<f64>| twin::tensor(&x.clone().insert_axis(Axis(0)), Kind::Double, Device::Cpu);
             let at = |t: usize| twin::twin(&schedule).at(&[t]).unwrap();
             let [first, second] = [at(schedule.timesteps() - 1), at(schedule.timesteps())];
-            let got = diffusion::merge_noise(&first, &batch(&eps_prev), &second, &batch(&eps)).unwrap();
+            let got = diffusion::merge_noise(&first, &twin::row(&eps_prev), &second, &twin::row(&eps)).unwrap();
             let allowed = eps_prev.mapv(f64::abs) + eps.mapv(f64::abs);
             let numbers = twin::numbers(&got).into_iter().zip(want).zip(allowed);
             numbers.map(|((got, want), sum)| twin::in_units(got, want, twin::budget(&schedule) * sum)).fold(0.0, larger)

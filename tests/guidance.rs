@@ -1056,7 +1056,7 @@ mod tilted_moments {
         check!(Torch).bound(1e-12, "a dozen roundings, of precisions of up to 160").property(
             pair(),
             |(all, class, weight)| {
-                let x = Tensor::from_slice(&[0.0_f64]).set_requires_grad(true);
+                let x = Tensor::from_slice(&[0.0_f64]).to_device(twin::device()).set_requires_grad(true);
                 let log = |(mean, variance): (f64, f64)| (&x - mean).square() * (-0.5 / variance);
                 let tilted = log(all).lerp(&log(class), weight);
                 let slope = Tensor::run_backward(&[tilted], &[&x], true, true).remove(0);
@@ -1210,7 +1210,7 @@ mod guided_moments {
 /// The numbers to which the twin's DDIM with guidance carries 0 and 1.
 #[cfg(feature = "torch")]
 fn walk(schedule: &torch::Schedule, all: (f64, f64), class: (f64, f64), weight: f64) -> Vec<f64> {
-    let mut x = tch::Tensor::from_slice(&[0.0_f64, 1.0]).view([2, 1]);
+    let mut x = tch::Tensor::from_slice(&[0.0_f64, 1.0]).view([2, 1]).to_device(twin::device());
     for t in (1..=schedule.timesteps()).rev() {
         let steps = schedule.at(&[t, t]).unwrap();
         let best =
@@ -1352,21 +1352,20 @@ impl Batch {
 
     /// x_t, of which derivatives can be taken.
     fn xt(&self) -> tch::Tensor {
-        let (kind, device) = (tch::Kind::Double, tch::Device::Cpu);
-        twin::tensor(&self.points, kind, device).set_requires_grad(true)
+        twin::tensor(&self.points, tch::Kind::Double).set_requires_grad(true)
     }
 
     /// ln of the share and of the density of each class at each point: (N, K).
     fn log_joint(&self, xt: &tch::Tensor) -> tch::Tensor {
-        let (kind, device) = (tch::Kind::Double, tch::Device::Cpu);
-        let column = |array: &Array1<f64>| tch::Tensor::from_slice(&array.to_vec()).unsqueeze(0);
+        let (kind, device) = (tch::Kind::Double, twin::device());
         let (steps, dimensions) = (self.steps(), self.points.ncols() as f64);
-        let signal = steps.alpha_bar.unsqueeze(1);
-        let variance = &signal * column(&self.variances) + steps.one_minus_alpha_bar.unsqueeze(1);
-        let means = twin::tensor(&self.means, kind, device).unsqueeze(0) * signal.sqrt().unsqueeze(2);
+        let by_step = |numbers: &tch::Tensor| numbers.unsqueeze(1).to_device(device);
+        let signal = by_step(&steps.alpha_bar);
+        let variance = &signal * twin::row(&self.variances) + by_step(&steps.one_minus_alpha_bar);
+        let means = twin::tensor(&self.means, kind).unsqueeze(0) * signal.sqrt().unsqueeze(2);
         let squares = (xt.unsqueeze(1) - means).square().sum_dim_intlist([2_i64].as_slice(), false, kind);
         let log_density = (squares / &variance + (variance * std::f64::consts::TAU).log() * dimensions) * -0.5;
-        log_density + column(&self.shares).log()
+        log_density + twin::row(&self.shares).log()
     }
 
     /// The column of the class asked for.
@@ -1376,7 +1375,7 @@ impl Batch {
 
     /// −√(1 − ᾱ_t) times the gradient of a logarithm.
     fn eps_of(&self, log: &tch::Tensor, xt: &tch::Tensor) -> tch::Tensor {
-        gradient(log, xt) * -self.steps().one_minus_alpha_bar.sqrt().unsqueeze(1)
+        gradient(log, xt) * -self.steps().one_minus_alpha_bar.sqrt().unsqueeze(1).to_device(xt.device())
     }
 
     /// What the reference says, point by point.

@@ -218,20 +218,22 @@ fn stopped_and_resumed() {
     let setting = ["--widths", "8,8", "--batch", "4", "--epochs", "6", "--ema", "0.9", "--conditional"];
     assert!(run("mnist", &train(data.path(), at_once.path(), &setting)).status.success());
 
-    let mut child = Command::new(program("mnist"))
+    let child = Command::new(program("mnist"))
         .args(train(data.path(), in_parts.path(), &setting))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let pid = child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success(), "{name}");
     until("an epoch is done", || in_parts.path().join("metrics.csv").exists());
+    // It waits meanwhile: to begin, the other one may need as long as all six epochs take.
+    signal("-STOP");
     let other = run("mnist", &train(data.path(), in_parts.path(), &[&setting[..], &["--overwrite"]].concat()));
-    let still_runs = child.try_wait().unwrap().is_none();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success() || !still_runs);
+    signal("-INT");
+    signal("-CONT");
     let stopped = child.wait_with_output().unwrap();
     assert!(stopped.status.success());
-    if still_runs {
-        expect(&other, 1, &["another run writes to", utf8(in_parts.path())]);
-    }
+    expect(&other, 1, &["another run writes to", utf8(in_parts.path())]);
     let said = text(&stopped.stdout);
     assert!(said.contains("Stopped after step"), "it was too fast to be stopped: {said}");
     for flag in ["--resume ", "--data ", "--samples 0", "--device cpu", "--threads 1"] {

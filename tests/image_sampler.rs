@@ -13,9 +13,10 @@ use literate_diffusion::torch::tch::{Kind, Tensor};
 use literate_diffusion::{Error, Step};
 use ndarray::{Array1, Array2, ArrayRef2};
 use ndarray_rand::rand::{Rng, SeedableRng};
-use oracle::{Oracle, oracle};
+use oracle::{Oracle, oracle, oracle_on};
 use proptest::prelude::{any, prop};
 use rand_chacha::ChaCha8Rng;
+use support::torch::{self as twin, numbers};
 use support::{check, distance, z_score};
 
 const T: usize = 40;
@@ -28,13 +29,13 @@ fn reference() -> literate_diffusion::Schedule {
     literate_diffusion::Schedule::linear(T, BETA.0, BETA.1).unwrap()
 }
 
-fn twin() -> Schedule {
+fn twin_schedule() -> Schedule {
     Schedule::linear(T, BETA.0, BETA.1).unwrap()
 }
 
 /// The best there is for that data: what it predicts is a straight line in x_t, by the reference's own numbers.
 fn gaussian(kind: Kind, prediction: Prediction) -> Oracle {
-    oracle(kind, move |x, index, _| {
+    oracle_on(twin::device(), kind, move |x, index, _| {
         let step = reference().step(usize::try_from(index.int64_value(&[0])).unwrap() + 1).unwrap();
         let at = |xt: f64| gaussian_eps(MEAN, VARIANCE, &Array1::from(vec![xt]), step).unwrap()[0];
         let eps = x * (at(1.0) - at(0.0)) + at(0.0);
@@ -60,14 +61,11 @@ fn sampling(method: Method) -> Sampling {
     }
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_kind(Kind::Double).contiguous().view(-1).iter::<f64>().unwrap().collect()
-}
-
 /// How far mean and variance of 40,000 numbers are from what the reference says must come out, in standard errors.
 fn scores(seed: u64, method: Method, times: &[usize], prediction: Prediction, want: (f64, f64)) -> [f64; 2] {
     let net = gaussian(Kind::Double, prediction);
-    let sampler = Sampler::new(&net, &twin(), times, Sampling { prediction, seed, ..sampling(method) }).unwrap();
+    let sampler =
+        Sampler::new(&net, &twin_schedule(), times, Sampling { prediction, seed, ..sampling(method) }).unwrap();
     let samples = numbers(&sampler.sample(0, &[100, 1, 20, 20], |_, _| ()).unwrap());
     let squares: Vec<f64> = samples.iter().map(|x| (x - want.0).powi(2)).collect();
     [z_score(&samples, want.0), z_score(&squares, want.1)]
@@ -135,7 +133,7 @@ mod ddim {
                 let times = [times, vec![T]].concat();
                 let net = gaussian(Kind::Double, Prediction::Eps);
                 let sampling = Sampling { seed, ..sampling(Method::Ddim(0.0)) };
-                let sampler = Sampler::new(&net, &twin(), &times, sampling).unwrap();
+                let sampler = Sampler::new(&net, &twin_schedule(), &times, sampling).unwrap();
                 let mut begin = Vec::new();
                 let keep_first = |t, xt: &Tensor| {
                     if t == T {
@@ -157,7 +155,7 @@ mod ddim {
         let net = gaussian(Kind::Double, Prediction::Eps);
         let sample = |seed: u64| {
             let sampling = Sampling { seed, ..sampling(Method::Ddim(0.0)) };
-            Sampler::new(&net, &twin(), &[10, 25, T], sampling).unwrap().sample(0, &[3, 5], |_, _| ()).unwrap()
+            Sampler::new(&net, &twin_schedule(), &[10, 25, T], sampling).unwrap().sample(0, &[3, 5], |_, _| ()).unwrap()
         };
         assert_eq!(sample(1), sample(1));
         assert_ne!(sample(1), sample(2));
@@ -174,7 +172,7 @@ mod noise {
         let net = gaussian(Kind::Float, Prediction::Eps);
         for method in [Method::Ddim(0.7), Method::Ancestral(Variance::Beta, LastStep::Noise)] {
             let sampling = Sampling { precision: Kind::Float, ..sampling(method) };
-            let sampler = Sampler::new(&net, &twin(), &[5, 20, T], sampling).unwrap();
+            let sampler = Sampler::new(&net, &twin_schedule(), &[5, 20, T], sampling).unwrap();
             for side in [4, 32] {
                 let sample = |first, count: i64| sampler.sample(first, &[count, 1, side, side], |_, _| ()).unwrap();
                 let apart = Tensor::cat(&[sample(61, 2), sample(63, 1), sample(64, 4)], 0);
@@ -190,7 +188,7 @@ mod noise {
         let net = oracle(Kind::Double, |x, _, _| x.zeros_like());
         let sampling = sampling(Method::Ancestral(Variance::Beta, LastStep::Noise));
         let all: Vec<usize> = (1..=T).collect();
-        let sampler = Sampler::new(&net, &twin(), &all, sampling).unwrap();
+        let sampler = Sampler::new(&net, &twin_schedule(), &all, sampling).unwrap();
         assert_eq!(sampler.sample(3, &[0, 2], |_, _| ()).unwrap().size(), [0, 2]);
         let mut states = Vec::new();
         sampler.sample(0, &[3, 1, 2, 2], |t, xt| states.push((t, xt.copy()))).map(drop).unwrap();
@@ -223,7 +221,7 @@ mod guidance {
         let net = net.with_classes(10);
         let sample = |class: Option<usize>, guidance: f64| {
             let sampling = Sampling { class, guidance, ..sampling(Method::Ddim(0.0)) };
-            let sampler = Sampler::new(&net, &twin(), &[T], sampling).unwrap();
+            let sampler = Sampler::new(&net, &twin_schedule(), &[T], sampling).unwrap();
             let mut begin = None;
             let x0 = sampler
                 .sample(0, &[2, 3], |t, xt| {
@@ -254,7 +252,7 @@ mod clip {
         let net = oracle(Kind::Double, |x, _, _| x.sign() * 3.0);
         let sample = |clip: Option<(f64, f64)>| {
             let sampling = Sampling { prediction: Prediction::X0, clip, ..sampling(Method::Ddim(0.0)) };
-            let sampler = Sampler::new(&net, &twin(), &[10, T], sampling).unwrap();
+            let sampler = Sampler::new(&net, &twin_schedule(), &[10, T], sampling).unwrap();
             numbers(&sampler.sample(0, &[2, 50], |_, _| ()).unwrap())
         };
         assert!(sample(None).iter().all(|x| (x.abs() - 3.0).abs() < 1e-12));
@@ -273,7 +271,7 @@ mod clip {
 #[test]
 fn bad_input() {
     let net = gaussian(Kind::Double, Prediction::Eps);
-    let new = |net: &Oracle, times: &[usize], sampling| Sampler::new(net, &twin(), times, sampling).map(drop);
+    let new = |net: &Oracle, times: &[usize], sampling| Sampler::new(net, &twin_schedule(), times, sampling).map(drop);
     let good = sampling(Method::Ddim(0.0));
     assert_eq!(new(&net, &[], good.clone()), Err(Error::Empty { name: "times" }));
     assert_eq!(new(&net, &[T + 1], good.clone()), Err(Error::StepOutOfRange { t: T + 1, timesteps: T }));
@@ -281,7 +279,7 @@ fn bad_input() {
     for eta in [-0.1, 1.1, f64::NAN] {
         assert!(matches!(new(&net, &[T], sampling(Method::Ddim(eta))), Err(Error::OutOfRange { name: "eta", .. })));
     }
-    let sampler = Sampler::new(&net, &twin(), &[T], good.clone()).unwrap();
+    let sampler = Sampler::new(&net, &twin_schedule(), &[T], good.clone()).unwrap();
     assert!(matches!(sampler.sample(0, &[], |_, _| ()), Err(Error::Empty { name: "shape" })));
     let class = |class| Sampling { class: Some(class), ..good.clone() };
     assert!(matches!(new(&net, &[T], class(0)), Err(Error::OutOfRange { name: "the class", .. })));

@@ -7,17 +7,17 @@ use std::path::Path;
 use literate_diffusion::mlp::{self, AdamSettings};
 use literate_diffusion::torch::adam::Adam;
 use literate_diffusion::torch::mlp::MlpDiffusion;
+use literate_diffusion::torch::parse_device;
 use literate_diffusion::torch::tch::{Device, Kind, Reduction, Tensor, manual_seed, no_grad};
 use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig, TimeChannelNet};
 use literate_diffusion::torch::weights::{Average, Parameters, clip_grad_norm, read_tensors, write_tensors};
-use literate_diffusion::torch::{device, parse_device};
 use literate_diffusion::{Error, Schedule, paper};
 use ndarray::{Array1, Array2, ArrayD, Axis};
 use ndarray_rand::rand::SeedableRng;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use support::strategies::array;
-use support::torch::{devices, numbers, tensor};
+use support::torch::{device, devices, numbers, row, tensor};
 use support::{check, distance_of_numbers, larger};
 
 const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
@@ -57,11 +57,14 @@ mod pytorch {
         ((k * 0.7 + ordinal as f64).sin() * scale).reshape(size)
     }
 
-    fn check_network(name: &str, mut net: impl ImageNetwork) {
+    fn check_network<N: ImageNetwork>(name: &str, new: impl Fn(Device) -> literate_diffusion::Result<N>) {
         let fixture = fixture(name);
-        fill(&fixture, net.parameters_mut());
-        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index)).unwrap();
-        compare(&fixture, &y);
+        for device in devices() {
+            let mut net = new(device).unwrap();
+            fill(&fixture, net.parameters_mut());
+            let (x, index) = (waves(&fixture.shape, 0, 1.5), Tensor::from_slice(&fixture.index));
+            compare(&fixture, &net.forward(&x.to_device(device), &index.to_device(device)).unwrap());
+        }
     }
 
     fn fill(fixture: &Fixture, parameters: &mut Parameters) {
@@ -86,30 +89,27 @@ mod pytorch {
 
     #[test]
     fn mlp() {
-        let fixture = fixture("mlp");
-        let mut net = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 100, Device::Cpu, Kind::Double).unwrap();
-        fill(&fixture, net.parameters_mut());
-        let y = net.forward(&waves(&fixture.shape, 0, 1.5), &Tensor::from_slice(&fixture.index)).unwrap();
-        compare(&fixture, &y);
+        check_network("mlp", |device| MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 100, device, Kind::Double));
     }
 
     #[test]
     fn time_channel() {
-        check_network("time_channel", TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap());
+        check_network("time_channel", |device| TimeChannelNet::new(300, device, Kind::Double));
     }
 
     #[test]
     fn plain() {
-        check_network("plain", PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap());
-        check_network("plain_colour", PlainUnet::new(3, Device::Cpu, Kind::Double).unwrap());
+        check_network("plain", |device| PlainUnet::new(1, device, Kind::Double));
+        check_network("plain_colour", |device| PlainUnet::new(3, device, Kind::Double));
     }
 
     #[test]
     fn residual() {
-        check_network("residual", super::residual(ResidualUnetConfig::plain(1), Kind::Double));
-        check_network("residual_colour", super::residual(ResidualUnetConfig::plain(3), Kind::Double));
         let small = ResidualUnetConfig { widths: vec![32, 64, 128], ..ResidualUnetConfig::plain(1) };
-        check_network("residual_small", super::residual(small, Kind::Double));
+        let configs = [ResidualUnetConfig::plain(1), ResidualUnetConfig::plain(3), small];
+        for (name, config) in ["residual", "residual_colour", "residual_small"].into_iter().zip(configs) {
+            check_network(name, |device| ResidualUnet::new(config.clone(), device, Kind::Double));
+        }
     }
 }
 
@@ -539,9 +539,9 @@ struct Pair {
     eps: Array2<f64>,
 }
 
-fn pair((seed, x, eps, times): (u64, Array1<f64>, Array1<f64>, Vec<usize>), device: Device) -> Pair {
+fn pair((seed, x, eps, times): (u64, Array1<f64>, Array1<f64>, Vec<usize>)) -> Pair {
     let by_hand = mlp::MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
-    let mut twin = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, device, Kind::Double).unwrap();
+    let mut twin = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, device(), Kind::Double).unwrap();
     twin.parameters_mut().assign(&named(&by_hand)).unwrap();
     let points = |array: Array1<f64>| array.into_shape_with_order((4, 2)).unwrap();
     Pair { by_hand, twin, x: points(x), times, eps: points(eps) }
@@ -561,10 +561,10 @@ fn pairs() -> impl Strategy<Value = (u64, Array1<f64>, Array1<f64>, Vec<usize>)>
 }
 
 impl Pair {
-    fn twin_output(&self, device: Device) -> Tensor {
+    fn twin_output(&self) -> Tensor {
         let index = Schedule::linear(10, 0.1, 0.2).unwrap();
-        let index = support::torch::twin(&index).at(&self.times).unwrap().index().to_device(device);
-        self.twin.forward(&tensor(&self.x, Kind::Double, device), &index).unwrap()
+        let index = support::torch::twin(&index).at(&self.times).unwrap().index().to_device(device());
+        self.twin.forward(&tensor(&self.x, Kind::Double), &index).unwrap()
     }
 }
 
@@ -583,25 +583,21 @@ fn layer() -> impl Strategy<Value = [Array2<f64>; 4]> {
     (rows(4, 3), rows(2, 3), rows(1, 2), rows(4, 2)).prop_map(|(x, weight, bias, delta)| [x, weight, bias, delta])
 }
 
-/// The worst of the devices, of numbers by hand against tensors that may ask for gradients.
-fn on_devices<const COUNT: usize>(
+/// Numbers by hand against tensors that may ask for gradients.
+fn by_hand_and_there<const COUNT: usize>(
     arrays: &[Array2<f64>; COUNT],
     want: &[&[f64]],
     twin: impl Fn([Tensor; COUNT]) -> Vec<Tensor>,
 ) -> f64 {
     let largest = arrays.iter().flatten().fold(1.0_f64, |most, x| most.max(x.abs()));
-    let errors = devices().into_iter().flat_map(|device| {
-        let tensors = arrays.each_ref().map(|array| tensor(array, Kind::Double, device).set_requires_grad(true));
-        let got = twin(tensors);
+    let got = twin(arrays.each_ref().map(|array| tensor(array, Kind::Double).set_requires_grad(true)));
+    assert_eq!(got.len(), want.len());
+    let pairs = got.into_iter().zip(want).flat_map(|(got, want)| {
+        let got = numbers(&got);
         assert_eq!(got.len(), want.len());
-        let pairs = got.into_iter().zip(want).flat_map(|(got, want)| {
-            let got = numbers(&got);
-            assert_eq!(got.len(), want.len());
-            got.into_iter().zip(want.to_vec()).collect::<Vec<_>>()
-        });
-        pairs.map(|(got, want)| (got - want).abs() / (largest * largest)).collect::<Vec<_>>()
+        got.into_iter().zip(want.to_vec()).collect::<Vec<_>>()
     });
-    errors.fold(0.0, larger)
+    pairs.map(|(got, want)| (got - want).abs() / (largest * largest)).fold(0.0, larger)
 }
 
 const A_FEW_PRODUCTS: &str = "four products of the two largest numbers, in another order";
@@ -613,7 +609,9 @@ mod linear_forward {
     fn torch() {
         check!(Torch).bound(1e-14, A_FEW_PRODUCTS).property(layer(), |[x, weight, bias, _]| {
             let want = mlp::linear_forward(&x, &weight, &bias.row(0)).unwrap().into_raw_vec_and_offset().0;
-            on_devices(&[x, weight, bias], &[&want], |[x, weight, bias]| vec![x.linear(&weight, Some(&bias.squeeze()))])
+            by_hand_and_there(&[x, weight, bias], &[&want], |[x, weight, bias]| {
+                vec![x.linear(&weight, Some(&bias.squeeze()))]
+            })
         });
     }
 }
@@ -628,10 +626,14 @@ mod linear_backward {
             let want = mlp::linear_backward(&x, &weight, &delta).unwrap();
             let want = [want.x.flatten(), want.weight.flatten(), want.bias.flatten()].map(|array| array.to_vec());
             let bias = Array2::zeros((1, 2));
-            on_devices(&[x, weight, bias, delta], &want.each_ref().map(Vec::as_slice), |[x, weight, bias, delta]| {
-                let loss = (x.linear(&weight, Some(&bias.squeeze())) * delta).sum(Kind::Double);
-                Tensor::run_backward(&[loss], &[x, weight, bias], false, false)
-            })
+            by_hand_and_there(
+                &[x, weight, bias, delta],
+                &want.each_ref().map(Vec::as_slice),
+                |[x, weight, bias, delta]| {
+                    let loss = (x.linear(&weight, Some(&bias.squeeze())) * delta).sum(Kind::Double);
+                    Tensor::run_backward(&[loss], &[x, weight, bias], false, false)
+                },
+            )
         });
     }
 }
@@ -646,7 +648,7 @@ mod relu_backward {
             x[[0, 0]] = 0.0;
             let delta = x.mapv(|x| 1.0 - x);
             let want = mlp::relu_backward(&x, &delta).unwrap().into_raw_vec_and_offset().0;
-            on_devices(&[x, delta], &[&want], |[x, delta]| {
+            by_hand_and_there(&[x, delta], &[&want], |[x, delta]| {
                 Tensor::run_backward(&[(x.relu() * delta).sum(Kind::Double)], &[x], false, false)
             })
         });
@@ -663,7 +665,7 @@ mod embedding_backward {
         check!(Torch).bound(1e-14, "four numbers added").property((layer(), times), |([table, _, _, delta], times)| {
             let want = mlp::embedding_backward(4, &times, &delta).unwrap().into_raw_vec_and_offset().0;
             let table = table.slice_axis(Axis(1), (..2).into()).to_owned();
-            on_devices(&[table, delta], &[&want], |[table, delta]| {
+            by_hand_and_there(&[table, delta], &[&want], |[table, delta]| {
                 let index: Vec<i64> = times.iter().map(|&t| t as i64 - 1).collect();
                 let index = Tensor::from_slice(&index).to_device(table.device());
                 let rows = Tensor::embedding(&table, &index, -1, false, false);
@@ -682,7 +684,7 @@ mod loss_gradient {
             let eps_theta = eps.mapv(|eps| 1.0 - 0.3 * eps);
             let (loss, gradient) = mlp::loss_gradient(&eps, &eps_theta).unwrap();
             let gradient = gradient.into_raw_vec_and_offset().0;
-            on_devices(&[eps, eps_theta], &[&[loss], &gradient], |[eps, eps_theta]| {
+            by_hand_and_there(&[eps, eps_theta], &[&[loss], &gradient], |[eps, eps_theta]| {
                 let loss = eps_theta.mse_loss(&eps, Reduction::Mean);
                 let gradient = Tensor::run_backward(&[&loss], &[eps_theta], false, false);
                 vec![loss].into_iter().chain(gradient).collect()
@@ -699,12 +701,9 @@ mod mlp_forward {
         check!(Torch).bound(1e-12, "sums of 128 products in another order, four layers deep").property(
             pairs(),
             |case| {
-                let errors = devices().into_iter().map(|device| {
-                    let pair = pair(case.clone(), device);
-                    let want = pair.by_hand.forward(&pair.x, &pair.times).unwrap();
-                    relative(&numbers(&pair.twin_output(device)), &want.iter().copied().collect::<Vec<_>>())
-                });
-                errors.fold(0.0, larger)
+                let pair = pair(case);
+                let want = pair.by_hand.forward(&pair.x, &pair.times).unwrap();
+                relative(&numbers(&pair.twin_output()), &want.iter().copied().collect::<Vec<_>>())
             },
         );
     }
@@ -719,18 +718,14 @@ mod mlp_backward {
         check!(Torch).bound(1e-10, "sums of 128 products in another order, eight layers deep").property(
             pairs(),
             |case| {
-                let errors = devices().into_iter().map(|device| {
-                    let pair = pair(case.clone(), device);
-                    let there = mlp::mlp_forward(&pair.by_hand, &pair.x, &pair.times).unwrap();
-                    let (_, delta) = mlp::loss_gradient(&pair.eps, &there.eps_theta).unwrap();
-                    let gradient = mlp::mlp_backward(&pair.by_hand, &there, &pair.times, &delta).unwrap();
-                    let eps = tensor(&pair.eps, Kind::Double, device);
-                    let loss = (pair.twin_output(device) - eps).square().mean(Kind::Double);
-                    let got = pair.twin.parameters().gradient(&loss);
-                    let of_each = pair.twin.parameters().split(&got).into_iter().zip(named(&gradient));
-                    of_each.map(|(got, (_, want))| relative(&numbers(&got), &numbers(&want))).fold(0.0, larger)
-                });
-                errors.fold(0.0, larger)
+                let pair = pair(case);
+                let there = mlp::mlp_forward(&pair.by_hand, &pair.x, &pair.times).unwrap();
+                let (_, delta) = mlp::loss_gradient(&pair.eps, &there.eps_theta).unwrap();
+                let gradient = mlp::mlp_backward(&pair.by_hand, &there, &pair.times, &delta).unwrap();
+                let loss = (pair.twin_output() - tensor(&pair.eps, Kind::Double)).square().mean(Kind::Double);
+                let got = pair.twin.parameters().gradient(&loss);
+                let of_each = pair.twin.parameters().split(&got).into_iter().zip(named(&gradient));
+                of_each.map(|(got, (_, want))| relative(&numbers(&got), &numbers(&want))).fold(0.0, larger)
             },
         );
     }
@@ -738,7 +733,7 @@ mod mlp_backward {
 
 /// One parameter that is `theta`.
 fn parameter(theta: &Array1<f64>) -> MlpDiffusion {
-    let mut net = MlpDiffusion::new(&[1, theta.len(), 1], 1, Device::Cpu, Kind::Double).unwrap();
+    let mut net = MlpDiffusion::new(&[1, theta.len(), 1], 1, device(), Kind::Double).unwrap();
     let values: Vec<_> = net.parameters().named().iter().map(|(n, t)| (n.clone(), t.zeros_like())).collect();
     let of = |array: &Array1<f64>| Tensor::from_slice(&array.to_vec()).unsqueeze(0);
     let with_theta =
@@ -753,7 +748,7 @@ fn the_parameter(net: &MlpDiffusion) -> Tensor {
 
 /// The gradient of a loss for which that of the one parameter is `wanted`, and that of all others 0.
 fn gradient(net: &MlpDiffusion, wanted: &Array1<f64>) -> Tensor {
-    let loss = (the_parameter(net) * Tensor::from_slice(&wanted.to_vec()).unsqueeze(0)).sum(Kind::Double);
+    let loss = (the_parameter(net) * row(wanted)).sum(Kind::Double);
     net.parameters().gradient(&loss)
 }
 
@@ -836,7 +831,7 @@ mod ema_update {
             for theta in path {
                 mlp::ema_update(&mut want, &theta, decay).unwrap();
                 let values = net.parameters().named().iter().map(|(name, tensor)| {
-                    let new = Tensor::from_slice(&theta.to_vec()).unsqueeze(0);
+                    let new = row(&theta);
                     (name.clone(), if name == "step_embeddings.0.weight" { new } else { tensor.detach() })
                 });
                 let values: Vec<_> = values.collect();
@@ -887,6 +882,7 @@ mod clip_grad_norm {
 
 mod devices {
     use super::*;
+    use literate_diffusion::torch::device::cuda_is_linked;
 
     #[test]
     fn names() {
@@ -902,13 +898,12 @@ mod devices {
     #[test]
     fn what_is_there() {
         let (there, auto) = (parse_device("cuda"), parse_device("auto").unwrap());
-        println!("CUDA is linked: {}; it is there: {}", device::cuda_is_linked(), there.is_ok());
+        println!("CUDA is linked: {}; it is there: {}", cuda_is_linked(), there.is_ok());
         match there {
             Ok(device) => assert_eq!(device, auto),
             Err(error) => {
                 assert_eq!(auto, Device::Cpu);
-                let reason =
-                    if device::cuda_is_linked() { "no NVIDIA driver that works" } else { "xtask setup --cuda" };
+                let reason = if cuda_is_linked() { "no NVIDIA driver that works" } else { "xtask setup --cuda" };
                 assert!(error.to_string().contains(reason), "{error}");
             }
         }

@@ -3,10 +3,7 @@
 mod support;
 
 #[cfg(feature = "torch")]
-use literate_diffusion::torch::{
-    self,
-    tch::{Device, Kind},
-};
+use literate_diffusion::torch::{self, tch::Kind};
 use literate_diffusion::{Error, Result, Schedule, Step, paper, schedule};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -902,7 +899,7 @@ mod terminal_gap {
         check!(Torch).bound(1.0, twin::REASON).property(twin::batch::<1>(), |batch| {
             let [data] = &batch.arrays;
             let want = batch.schedule.terminal_gap(data).unwrap();
-            let got = twin::twin(&batch.schedule).terminal_gap(&twin::tensor(data, Kind::Double, Device::Cpu)).unwrap();
+            let got = twin::twin(&batch.schedule).terminal_gap(&twin::tensor(data, Kind::Double)).unwrap();
             let last = batch.schedule.last();
             let of_data = last.alpha_bar * data.mapv(|x| x * x).sum() / data.nrows() as f64;
             let of_variance = last.alpha_bar - last.one_minus_alpha_bar.ln();

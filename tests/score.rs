@@ -10,7 +10,7 @@ use literate_diffusion::score::{self, Carried, ContinuousSchedule, Probe, Solver
 #[cfg(feature = "torch")]
 use literate_diffusion::torch::{
     score as torch_score,
-    tch::{Device, Kind, Tensor},
+    tch::{Kind, Tensor},
 };
 use literate_diffusion::{Error, Result, Schedule, Step, forward, gaussian, objective, sampler};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis, array};
@@ -76,7 +76,7 @@ fn drift_agrees(
     twin: fn(&Tensor, f64, &Tensor) -> Tensor,
 ) {
     check.bound(1e-15, "four roundings").property((0.0..20.0, arrays()), |(beta, [x, score])| {
-        let [x_there, score_there] = [&x, &score].map(|array| Tensor::from_slice(&array.to_vec()));
+        let [x_there, score_there] = [&x, &score].map(twin::row);
         let want = mixture::numbers(&twin(&x_there, beta, &score_there));
         distance(&right(&x, beta, &score), &want, beta * largest(&[&x, &score]))
     });
@@ -297,7 +297,7 @@ mod mixture {
     pub const REASON: &str = "the same numbers by automatic differentiation; sums of up to 2,000 terms";
 
     pub fn tensor(x: &Array2<f64>) -> Tensor {
-        twin::tensor(x, Kind::Double, Device::Cpu)
+        twin::tensor(x, Kind::Double)
     }
 
     pub fn numbers(x: &Tensor) -> Array1<f64> {
@@ -318,19 +318,24 @@ mod mixture {
             }
         }
         let variance = SCurve::sound().scale().map(|scale| (SCurve::sound().noise() / scale).powi(2));
-        let means = Tensor::from_slice(&places).view([-1, 2]);
-        torch_score::Mixture::new(&Tensor::from_slice(&weights), &means, &Tensor::from_slice(&variance)).unwrap()
+        let means = there(&places).view([-1, 2]);
+        torch_score::Mixture::new(&there(&weights), &means, &there(&variance)).unwrap()
     }
 
     /// Atoms, which have no variance of their own.
     pub fn of_atoms(atoms: &Array1<f64>) -> torch_score::Mixture {
-        let weights = Tensor::full([atoms.len() as i64], 1.0 / atoms.len() as f64, (Kind::Double, Device::Cpu));
-        let means = Tensor::from_slice(&atoms.to_vec()).view([-1, 1]);
-        torch_score::Mixture::new(&weights, &means, &Tensor::from_slice(&[0.0])).unwrap()
+        let weights = vec![1.0 / atoms.len() as f64; atoms.len()];
+        let means = there(&atoms.to_vec()).view([-1, 1]);
+        torch_score::Mixture::new(&there(&weights), &means, &there(&[0.0])).unwrap()
     }
 
     pub fn scalar(x: f64) -> Tensor {
-        Tensor::from_slice(&[x])
+        there(&[x])
+    }
+
+    /// Numbers, on the device of the check.
+    fn there(numbers: &[f64]) -> Tensor {
+        Tensor::from_slice(numbers).to_device(twin::device())
     }
 
     /// A grid for the integral of a law of atoms, and q at each of its points times the spacing.
@@ -338,7 +343,7 @@ mod mixture {
         let sigma = case.step.one_minus_alpha_bar.sqrt();
         let end = 2.0 * case.step.alpha_bar.sqrt() + 12.0 * sigma;
         let count = (2.0 * end / (0.1 * sigma)).ceil() as i64;
-        let x = Tensor::linspace(-end, end, count, (Kind::Double, Device::Cpu)).view([-1, 1]);
+        let x = Tensor::linspace(-end, end, count, (Kind::Double, twin::device())).view([-1, 1]);
         let log_q = of_atoms(&case.atoms).log_density(&x, &scalar(case.step.alpha_bar));
         (x, log_q.exp() * (2.0 * end / (count - 1) as f64))
     }
@@ -1247,7 +1252,7 @@ mod discretised {
             |case| {
                 let (schedule, timesteps) = case;
                 let [start, end] = [0.0, 1.0].map(|tau| schedule.rate(tau).unwrap());
-                let tau = Tensor::linspace(0.0, 1.0, timesteps as i64 + 1, (Kind::Double, Device::Cpu));
+                let tau = Tensor::linspace(0.0, 1.0, timesteps as i64 + 1, (Kind::Double, twin::device()));
                 let betas = -torch_score::alpha_bar_at(start, end, &tau)
                     .log()
                     .diff(1, -1, None::<Tensor>, None::<Tensor>)
@@ -1312,7 +1317,7 @@ mod forward_drift {
     #[test]
     fn torch() {
         check!(Torch).bound(1e-15, "two roundings").property((0.0..20.0, arrays()), |(beta, [x])| {
-            let want = torch_score::forward_drift(&Tensor::from_slice(&x.to_vec()), beta);
+            let want = torch_score::forward_drift(&twin::row(&x), beta);
             distance(&score::forward_drift(&x, beta), &mixture::numbers(&want), 1e-300)
         });
     }
@@ -1603,8 +1608,8 @@ mod log_density_rate {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-9, mixture::REASON).property(point(), |point| {
+            let law = mixture::s_curve();
             let want = law.log_density_rate(&mixture::tensor(&point.x()), 0.1, 20.0, point.tau).double_value(&[0]);
             distance_of_numbers(right(&point), want, 10.0)
         });
@@ -1943,8 +1948,8 @@ mod score_divergence {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-9, mixture::REASON).property(point(), |point| {
+            let law = mixture::s_curve();
             let log_density = |x: &Tensor| law.log_density(x, &mixture::scalar(sde().at(point.tau).unwrap().alpha_bar));
             let (score, divergence) = torch_score::score_and_divergence(log_density, &mixture::tensor(&point.x()));
             let off = distance(&point.score().flatten().to_owned(), &mixture::numbers(&score), 10.0);
@@ -2007,8 +2012,8 @@ mod flow_divergence {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-9, mixture::REASON).property(point(), |point| {
+            let law = mixture::s_curve();
             // The velocity is the gradient of −½ β (½ ‖x‖² + ln q).
             let potential = |x: &Tensor| {
                 let square = x.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
@@ -2102,10 +2107,10 @@ mod hutchinson {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-6, "J z by differences of fourth order over 0.001").property(
             (point(), -2.0..2.0, -2.0..2.0),
             |(point, a, b)| {
+                let law = mixture::s_curve();
                 let along = |i: usize| {
                     derivative(0.0, 1e-3, |h| {
                         let [x, z] = point.x;
@@ -2436,8 +2441,8 @@ mod carry {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-9, mixture::REASON).cases([4, 16], |steps| {
+            let law = mixture::s_curve();
             let x = array![[0.5, 0.1], [-1.1, 0.9], [0.1, -1.5]];
             let (want, _) = law.flow_log_likelihood(&mixture::tensor(&x), 0.1, 20.0, steps);
             let got = score::carry(&x, &sde(), (0.0, 1.0), steps, Solver::Heun, s_curve_law).unwrap();
@@ -2539,8 +2544,8 @@ mod flow_log_likelihood {
     #[cfg(feature = "torch")]
     #[test]
     fn torch() {
-        let law = mixture::s_curve();
         check!(Torch).bound(1e-9, mixture::REASON).cases([4, 16], |steps| {
+            let law = mixture::s_curve();
             let x = array![[0.5, 0.1], [-1.1, 0.9], [0.1, -1.5]];
             let (_, want) = law.flow_log_likelihood(&mixture::tensor(&x), 0.1, 20.0, steps);
             let got = score::flow_log_likelihood(&x, &sde(), steps, Solver::Heun, s_curve_law).unwrap();

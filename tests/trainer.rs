@@ -2,6 +2,7 @@
 
 #[path = "support/oracle.rs"]
 mod oracle;
+mod support;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use literate_diffusion::torch::unet::{ImageNetwork, ResidualUnet, ResidualUnetCo
 use literate_diffusion::torch::{self, Schedule};
 use literate_diffusion::{Error, paper};
 use oracle::oracle;
+use support::torch::devices;
 
 const SETTINGS: Settings = Settings::simple(2e-3, 3);
 
@@ -36,7 +38,11 @@ fn halves(count: usize) -> Pictures {
 }
 
 fn unet(config: ResidualUnetConfig) -> Box<dyn ImageNetwork> {
-    drawn(1, Stream::Weights, 0, || Box::new(ResidualUnet::new(config, Device::Cpu, Kind::Float).unwrap()))
+    unet_on(Device::Cpu, config)
+}
+
+fn unet_on(device: Device, config: ResidualUnetConfig) -> Box<dyn ImageNetwork> {
+    drawn(1, Stream::Weights, 0, || Box::new(ResidualUnet::new(config, device, Kind::Float).unwrap()))
 }
 
 fn small(classes: usize) -> ResidualUnetConfig {
@@ -65,14 +71,16 @@ mod loss {
     /// 200 steps take the loss below 0.4 of what it was.
     #[test]
     fn falls_on_a_toy_set() {
-        let data = Dataset::new(&halves(64), Device::Cpu);
-        for prediction in [Prediction::Eps, Prediction::X0, Prediction::V] {
-            let settings = Settings { prediction, max_norm: Some(1.0), ..SETTINGS };
-            let mut trainer = Trainer::new(unet(small(0)), &schedule(50), settings).unwrap();
-            let losses = train(&mut trainer, &data, 200, false);
-            let (first, last) = (mean(&losses[..5]), mean(&losses[180..]));
-            assert!(last < 0.4 * first, "{prediction:?}: {first} to {last}");
-            trainer.check().unwrap();
+        for device in devices() {
+            let data = Dataset::new(&halves(64), device);
+            for prediction in [Prediction::Eps, Prediction::X0, Prediction::V] {
+                let settings = Settings { prediction, max_norm: Some(1.0), ..SETTINGS };
+                let mut trainer = Trainer::new(unet_on(device, small(0)), &schedule(50), settings).unwrap();
+                let losses = train(&mut trainer, &data, 200, false);
+                let (first, last) = (mean(&losses[..5]), mean(&losses[180..]));
+                assert!(last < 0.4 * first, "{device:?}, {prediction:?}: {first} to {last}");
+                trainer.check().unwrap();
+            }
         }
     }
 
@@ -288,10 +296,16 @@ mod memory {
     /// The order of numbers in memory is no matter of what they are: in f64, all parameters are the same after three steps.
     #[test]
     fn order_changes_nothing() {
-        let data = Dataset::new(&halves(64), Device::Cpu);
+        for device in devices() {
+            order_changes_nothing_on(device);
+        }
+    }
+
+    fn order_changes_nothing_on(device: Device) {
+        let data = Dataset::new(&halves(64), device);
         let run = |channels_last: bool| {
             let kind = Kind::Double;
-            let new = || ResidualUnet::new(small(0), Device::Cpu, kind).unwrap();
+            let new = || ResidualUnet::new(small(0), device, kind).unwrap();
             let mut net = drawn(1, Stream::Weights, 0, new);
             if channels_last {
                 net.parameters_mut().channels_last();
@@ -299,31 +313,33 @@ mod memory {
             let settings = Settings { max_norm: Some(1.0), ema: Some(0.5), precision: kind, ..SETTINGS };
             let mut trainer = Trainer::new(Box::new(net), &schedule(50), settings).unwrap();
             for place in 0..3 {
-                let (x0, _) =
-                    data.batch(&Tensor::arange_start(16 * place, 16 * (place + 1), (Kind::Int64, Device::Cpu)));
+                let (x0, _) = data.batch(&Tensor::arange_start(16 * place, 16 * (place + 1), (Kind::Int64, device)));
                 trainer.step(&x0.to_kind(kind), None).map(drop).unwrap();
             }
             trainer.best()
         };
         for ((name, a), (_, b)) in run(false).iter().zip(&run(true)) {
             let off = (a - b).abs().max().double_value(&[]);
-            assert!(off < 1e-8, "{name} is off by {off}");
+            assert!(off < 1e-8, "{device:?}: {name} is off by {off}");
         }
     }
 
     /// In bf16, a number has 8 bits: the loss of the first steps is off by less than 2 %, and the parameters stay in f32.
     #[test]
     fn of_sixteen_bits_is_enough() {
-        let data = Dataset::new(&halves(64), Device::Cpu);
-        let run = |precision: Kind| {
-            let settings = Settings { precision, ..SETTINGS };
-            let mut trainer = Trainer::new(unet(small(0)), &schedule(50), settings).unwrap();
-            let losses = train(&mut trainer, &data, 4, false);
-            assert!(trainer.best().iter().all(|(_, tensor)| tensor.kind() == Kind::Float));
-            losses
-        };
-        let (wide, narrow) = (run(Kind::Float), run(Kind::BFloat16));
-        assert!(wide.iter().zip(&narrow).all(|(a, b)| a != b && (a / b - 1.0).abs() < 0.02), "{wide:?}, {narrow:?}");
+        for device in devices() {
+            let data = Dataset::new(&halves(64), device);
+            let run = |precision: Kind| {
+                let settings = Settings { precision, ..SETTINGS };
+                let mut trainer = Trainer::new(unet_on(device, small(0)), &schedule(50), settings).unwrap();
+                let losses = train(&mut trainer, &data, 4, false);
+                assert!(trainer.best().iter().all(|(_, tensor)| tensor.kind() == Kind::Float));
+                losses
+            };
+            let (wide, narrow) = (run(Kind::Float), run(Kind::BFloat16));
+            let close = |(a, b): (&f64, &f64)| a != b && (a / b - 1.0).abs() < 0.02;
+            assert!(wide.iter().zip(&narrow).all(close), "{device:?}: {wide:?}, {narrow:?}");
+        }
     }
 }
 

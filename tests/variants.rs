@@ -8,7 +8,7 @@ use literate_diffusion::posterior::{self, VarianceAtOne};
 use literate_diffusion::s_curve::SCurve;
 use literate_diffusion::schedule::evenly_spaced_times;
 #[cfg(feature = "torch")]
-use literate_diffusion::torch::tch::{Device, Kind, Tensor};
+use literate_diffusion::torch::tch::{Kind, Tensor};
 #[cfg(feature = "torch")]
 use literate_diffusion::torch::{self, diffusion};
 use literate_diffusion::{Error, Result, Schedule, Step, forward, gaussian, sampler, schedule, variants};
@@ -492,9 +492,7 @@ mod hybrid_gradient {
                 let variance = variance_at(&schedule, t, nu);
                 let (by_eps, by_variance) = right(&eps, &schedule, t, &eps_theta, variance);
                 let steps = twin::twin(&schedule).at(&[t]).unwrap();
-                let row =
-                    |x: &Array1<f64>| twin::tensor(&x.clone().insert_axis(ndarray::Axis(0)), Kind::Double, Device::Cpu);
-                let (truth, guess) = (row(&eps), row(&eps_theta).set_requires_grad(true));
+                let (truth, guess) = (twin::row(&eps), twin::row(&eps_theta).set_requires_grad(true));
                 let log = Tensor::from_slice(&[variance.ln()]).set_requires_grad(true);
 
                 let xt = truth.zeros_like();
@@ -506,7 +504,8 @@ mod hybrid_gradient {
                     _ => diffusion::kl_reverse_step(&target, &mean, &steps, &log.exp()).unwrap(),
                 };
                 let factor = LAMBDA * schedule.timesteps() as f64;
-                let loss = diffusion::l_simple(&truth, &guess).unwrap() + bound * (factor / eps.len() as f64);
+                let simple = diffusion::l_simple(&truth, &guess).unwrap().to_device(bound.device());
+                let loss = simple + bound * (factor / eps.len() as f64);
                 loss.sum(Kind::Double).backward();
 
                 let largest = largest(&[&eps, &eps_theta]);
@@ -1049,7 +1048,7 @@ mod rotation_step {
     fn torch() {
         check!(Torch).bound(1.0, twin::REASON).property(twin::batch::<2>(), |batch| {
             let steps = batch.twin_steps();
-            let [xt, v] = batch.arrays.each_ref().map(|array| twin::tensor(array, Kind::Double, Device::Cpu));
+            let [xt, v] = batch.arrays.each_ref().map(|array| twin::tensor(array, Kind::Double));
             let x0 = diffusion::x0_from_v(&xt, &steps, &v).unwrap();
             let eps = diffusion::eps_from_v(&xt, &steps, &v).unwrap();
             let got = twin::numbers(&diffusion::ddim_step(&x0, &eps, &steps, 0.0, &xt).unwrap());
@@ -1124,7 +1123,8 @@ mod straight_path {
     fn torch() {
         check!(Torch).bound(1e-13, TWIN).property((readable(), arrays()), |(step, [x0, eps])| {
             let got = right(&x0, variants::flow_time(step), &eps);
-            let want = row(&x0).lerp_tensor(&row(&eps), &twin_time(&one_of(step)));
+            let want =
+                twin::row(&x0).lerp_tensor(&twin::row(&eps), &twin_time(&one_of(step)).to_device(twin::device()));
             distance(&got, &Array1::from(twin::numbers(&want)), largest(&[&x0, &eps]))
         });
     }
@@ -1208,7 +1208,7 @@ mod velocity_target {
             cases(),
             |(s, [x0, eps])| {
                 let slopes = x0.iter().zip(&eps).map(|(&x0, &eps)| {
-                    let s = Tensor::from_slice(&[s]).set_requires_grad(true);
+                    let s = Tensor::from_slice(&[s]).to_device(twin::device()).set_requires_grad(true);
                     ((&s - 1.0) * -x0 + &s * eps).sum(Kind::Double).backward();
                     twin::numbers(&s.grad())[0]
                 });
@@ -1470,7 +1470,7 @@ mod velocity_from_eps {
         check!(Torch).bound(1e-12, TWIN).property((readable(), arrays()), |(step, [xt, eps])| {
             let steps = one_of(step);
             let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
-            let [x, noise] = [&xt, &eps].map(row);
+            let [x, noise] = [&xt, &eps].map(twin::row);
             let u = &noise - diffusion::x0_from_eps(&x, &steps, &noise).unwrap();
             let got = right(&(&xt / k), s, &eps);
             distance(&got, &Array1::from(twin::numbers(&u)), largest(&[&xt, &eps]) / (1.0 - s))
@@ -1494,12 +1494,6 @@ fn readable() -> impl Strategy<Value = Step> {
 /// Why a twin that is given 1 − ᾱ alone may differ.
 #[cfg(feature = "torch")]
 const TWIN: &str = "ᾱ is had from 1 − ᾱ, off by 1e-16 of 0.01; in units of the largest number";
-
-/// A row as a batch of one.
-#[cfg(feature = "torch")]
-fn row(x: &Array1<f64>) -> Tensor {
-    twin::tensor(&x.clone().insert_axis(ndarray::Axis(0)), Kind::Double, Device::Cpu)
-}
 
 /// A step of the twin with the same ᾱ, as the only step of a schedule.
 #[cfg(feature = "torch")]
@@ -1558,8 +1552,8 @@ mod eps_from_velocity {
             (readable(), arrays()),
             |(step, [xs, u])| {
                 let (s, k) = (variants::flow_time(step), variants::flow_scale(step));
-                let x0 = row(&xs) - row(&u) * s;
-                let eps = diffusion::eps_from_x0(&x0, &(row(&xs) * k), &one_of(step)).unwrap();
+                let x0 = twin::row(&xs) - twin::row(&u) * s;
+                let eps = diffusion::eps_from_x0(&x0, &(twin::row(&xs) * k), &one_of(step)).unwrap();
                 distance(&right(&xs, s, &u), &Array1::from(twin::numbers(&eps)), largest(&[&xs, &u]))
             },
         );
@@ -1642,7 +1636,7 @@ mod velocity_from_v {
     fn torch() {
         check!(Torch).bound(1e-13, TWIN).property((readable(), arrays()), |(step, [xt, v])| {
             let steps = one_of(step);
-            let [x, velocity] = [&xt, &v].map(row);
+            let [x, velocity] = [&xt, &v].map(twin::row);
             let eps = diffusion::eps_from_v(&x, &steps, &velocity).unwrap();
             let u = eps - diffusion::x0_from_v(&x, &steps, &velocity).unwrap();
             distance(&right(&xt, step, &v), &Array1::from(twin::numbers(&u)), largest(&[&xt, &v]))
@@ -1995,7 +1989,7 @@ mod euler_step {
         check!(Torch).bound(1e-13, REASON).property((any_schedule(30), arrays()), |(schedule, [x0, eps])| {
             let each = schedule.steps().iter().map(|&step| {
                 let steps = twin::twin(&schedule).at(&[step.t]).unwrap();
-                let [data, noise] = [&x0, &eps].map(row);
+                let [data, noise] = [&x0, &eps].map(twin::row);
                 let x_prev = diffusion::ddim_step(&data, &noise, &steps, 0.0, &noise).unwrap();
                 let scale_of =
                     |alpha_bar: &Tensor, noise: &Tensor| twin::numbers(&(alpha_bar.sqrt() + noise.sqrt()))[0];

@@ -61,12 +61,15 @@ impl Kind {
         }
     }
 
-    /// What a check against torch ran on.
-    fn devices(self) -> Vec<String> {
+    /// Runs a check: once, or against torch on each device that is there, whose names it returns.
+    fn on_each_device(self, mut run: impl FnMut()) -> Vec<String> {
         match self {
             #[cfg(feature = "torch")]
-            Self::Torch => torch::devices_used(),
-            _ => Vec::new(),
+            Self::Torch => torch::on_each_device(run),
+            _ => {
+                run();
+                Vec::new()
+            }
         }
     }
 }
@@ -114,49 +117,55 @@ impl Check {
     pub fn property<S: Strategy>(self, strategy: S, error: impl Fn(S::Value) -> f64) {
         let (cases, worst) = (Cell::new(0), Cell::new(0.0));
         let seed = seed("PROPTEST_RNG_SEED");
-        let result = runner(seed).run(&strategy, |case| {
-            let error = error(case);
-            cases.set(cases.get() + 1);
-            worst.set(larger(worst.get(), error.abs()));
-            if within(error, self.bound) {
-                return Ok(());
+        let devices = self.kind.on_each_device(|| {
+            cases.set(0);
+            let result = runner(seed).run(&strategy, |case| {
+                let error = error(case);
+                cases.set(cases.get() + 1);
+                worst.set(larger(worst.get(), error.abs()));
+                if within(error, self.bound) {
+                    return Ok(());
+                }
+                Err(TestCaseError::fail(format!("the error is {error:e}, above the bound {:e}", self.bound)))
+            });
+            if let Err(failure) = result {
+                panic!(
+                    "{} by {}: {failure}\n(bound: {}; replay with PROPTEST_RNG_SEED={seed})",
+                    self.slug,
+                    self.kind.name(),
+                    self.reason
+                );
             }
-            Err(TestCaseError::fail(format!("the error is {error:e}, above the bound {:e}", self.bound)))
         });
-        if let Err(failure) = result {
-            panic!(
-                "{} by {}: {failure}\n(bound: {}; replay with PROPTEST_RNG_SEED={seed})",
-                self.slug,
-                self.kind.name(),
-                self.reason
-            );
-        }
-        self.report(cases.get(), worst.get(), seed, 0.0);
+        self.report(cases.get(), worst.get(), seed, 0.0, &devices);
     }
 
     /// Measures the error of each of a fixed list of cases.
     pub fn cases<T: Debug + Clone>(self, cases: impl IntoIterator<Item = T>, error: impl Fn(T) -> f64) {
-        let (mut count, mut worst) = (0, 0.0);
-        for case in cases {
-            let error = error(case.clone());
-            assert!(
-                within(error, self.bound),
-                "{} by {}: the error is {error:e}, above the bound {:e} ({}), for {case:?}",
-                self.slug,
-                self.kind.name(),
-                self.bound,
-                self.reason
-            );
-            count += 1;
-            worst = larger(worst, error.abs());
-        }
-        self.report(count, worst, 0, 0.0);
+        let cases: Vec<T> = cases.into_iter().collect();
+        let mut worst = 0.0;
+        let devices = self.kind.on_each_device(|| {
+            for case in &cases {
+                let error = error(case.clone());
+                assert!(
+                    within(error, self.bound),
+                    "{} by {}: the error is {error:e}, above the bound {:e} ({}), for {case:?}",
+                    self.slug,
+                    self.kind.name(),
+                    self.bound,
+                    self.reason
+                );
+                worst = larger(worst, error.abs());
+            }
+        });
+        self.report(cases.len(), worst, 0, 0.0, &devices);
     }
 
     /// Takes z-scores (estimate minus expectation, in standard errors; see [`z_score`]) and holds them to [`MAX_Z`].
-    pub fn z_scores(self, draw: impl FnOnce(&mut ChaCha8Rng) -> Vec<f64>) {
+    pub fn z_scores(self, draw: impl Fn(&mut ChaCha8Rng) -> Vec<f64>) {
         let seed = seed("CHECK_SEED");
-        let scores = draw(&mut rng(seed, self.slug));
+        let mut scores = Vec::new();
+        let devices = self.kind.on_each_device(|| scores.extend(draw(&mut rng(seed, self.slug))));
         let worst = scores.iter().fold(0.0, |worst, z| larger(worst, z.abs()));
         assert!(
             within(worst, MAX_Z),
@@ -165,7 +174,13 @@ impl Check {
             self.kind.name()
         );
         let false_alarm = FALSE_ALARM * scores.len() as f64;
-        Self { bound: MAX_Z, reason: "standard errors", ..self }.report(scores.len(), worst, seed, false_alarm);
+        Self { bound: MAX_Z, reason: "standard errors", ..self }.report(
+            scores.len(),
+            worst,
+            seed,
+            false_alarm,
+            &devices,
+        );
     }
 
     /// Shows that this check, given a wrong formula, fails: of the cases at least one has an error above the bound.
@@ -196,13 +211,13 @@ impl Check {
         );
     }
 
-    fn report(&self, cases: usize, worst: f64, seed: u64, false_alarm: f64) {
+    fn report(&self, cases: usize, worst: f64, seed: u64, false_alarm: f64, devices: &[String]) {
         assert!(cases > 0, "{} by {}: there was no case", self.slug, self.kind.name());
         assert!(!self.reason.is_empty(), "{} by {}: the bound has no reason", self.slug, self.kind.name());
         let report = serde_json::json!({
             "slug": self.slug, "kind": self.kind.name(), "file": env!("CARGO_CRATE_NAME"),
             "cases": cases, "worst": worst, "bound": self.bound, "reason": self.reason,
-            "seed": seed, "false_alarm": false_alarm, "devices": self.kind.devices(),
+            "seed": seed, "false_alarm": false_alarm, "devices": devices,
         });
         write_report(self.slug, self.kind.name(), &report);
     }

@@ -16,8 +16,16 @@ pub struct Oracle {
 }
 
 pub fn oracle(kind: Kind, formula: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor + 'static) -> Oracle {
+    oracle_on(Device::Cpu, kind, formula)
+}
+
+pub fn oracle_on(
+    device: Device,
+    kind: Kind,
+    formula: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Tensor + 'static,
+) -> Oracle {
     // Drawn in their turn: libtorch has one generator, and another test may be drawing.
-    let parameters = drawn(0, Stream::Weights, 0, || TimeChannelNet::new(1, Device::Cpu, kind)).unwrap();
+    let parameters = drawn(0, Stream::Weights, 0, || TimeChannelNet::new(1, device, kind)).unwrap();
     Oracle { formula: Box::new(formula), classes: 0, parameters }
 }
 

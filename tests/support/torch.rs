@@ -2,8 +2,8 @@
 //!
 //! The error is measured in units of a budget, so that the bound is 1: of the summed magnitudes of the formula's terms,
 //! 1e-12 + 2⁻⁵²/min β in `f64` (two right routes differ by so much in 1 − ᾱ_1), and 2⁻²² more in `f32` (each of at most
-//! three terms has a coefficient, a product and a sum, each rounded by 2⁻²⁴). Where there is a CUDA device, every case runs
-//! on it too.
+//! three terms has a coefficient, a product and a sum, each rounded by 2⁻²⁴). Where there is a CUDA device, every check that
+//! asks for its [`device`] runs on it too.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -81,32 +81,49 @@ pub fn batch<const COUNT: usize>() -> impl Strategy<Value = Batch<COUNT>> {
     })
 }
 
-thread_local! {
-    /// Whether the check of this thread has asked for all devices.
-    static ON_ALL: Cell<bool> = const { Cell::new(false) };
-}
-
 /// The CPU, and CUDA where it is there.
 pub fn devices() -> Vec<Device> {
-    ON_ALL.set(true);
     if Cuda::is_available() { vec![Device::Cpu, Device::Cuda(0)] } else { vec![Device::Cpu] }
 }
 
-/// The same for a report: what the check of this thread has run on, which is the CPU alone where it did not ask.
-pub fn devices_used() -> Vec<String> {
-    let used = if ON_ALL.take() { devices() } else { vec![Device::Cpu] };
-    ON_ALL.set(false);
-    let name = |device: &Device| match device {
-        Device::Cuda(number) => format!("CUDA device {number}"),
-        _ => "the CPU".to_owned(),
-    };
-    used.iter().map(name).collect()
+thread_local! {
+    /// The device that the check of this thread is to run on, and whether it has asked.
+    static DEVICE: Cell<Device> = const { Cell::new(Device::Cpu) };
+    static ASKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A tensor with the numbers of an array.
-pub fn tensor(array: &Array2<f64>, kind: Kind, device: Device) -> Tensor {
+/// Where a check is to compute.
+pub fn device() -> Device {
+    ASKED.set(true);
+    DEVICE.get()
+}
+
+/// Runs a check on one device after the other; the names of those that it ran on, of which CUDA is one only if it asked.
+pub fn on_each_device(mut run: impl FnMut()) -> Vec<String> {
+    let mut ran_on = Vec::new();
+    for device in devices() {
+        DEVICE.set(device);
+        ASKED.set(false);
+        run();
+        match device {
+            Device::Cuda(number) if ASKED.get() => ran_on.push(format!("CUDA device {number}")),
+            Device::Cpu => ran_on.push("the CPU".to_owned()),
+            _ => {}
+        }
+    }
+    DEVICE.set(Device::Cpu);
+    ran_on
+}
+
+/// A tensor with the numbers of an array, on the device of the check.
+pub fn tensor(array: &Array2<f64>, kind: Kind) -> Tensor {
     let size = [array.nrows() as i64, array.ncols() as i64];
-    Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(size).to_kind(kind).to_device(device)
+    Tensor::from_slice(&array.iter().copied().collect::<Vec<_>>()).view(size).to_kind(kind).to_device(device())
+}
+
+/// A batch of one sample, on the device of the check.
+pub fn row(x: &Array1<f64>) -> Tensor {
+    tensor(&x.clone().insert_axis(Axis(0)), Kind::Double)
 }
 
 /// The numbers of a tensor, in order.
@@ -143,20 +160,17 @@ fn agrees_in<const COUNT: usize>(
 ) {
     check.bound(1.0, REASON).property(batch::<COUNT>(), |batch| {
         let mut worst = 0.0;
-        for device in devices() {
-            for &(kind, rounding) in kinds {
-                let tensors =
-                    batch.arrays.each_ref().map(|array| tensor(array, kind, device).view(batch.shape().as_slice()));
-                let rounded = tensors
-                    .each_ref()
-                    .map(|tensor| Array2::from_shape_vec(batch.arrays[0].raw_dim(), numbers(tensor)).unwrap());
-                let got = twin(tensors.each_ref(), &batch.twin_steps()).unwrap();
-                assert_eq!((got.kind(), got.size()), (kind, tensors[0].size()));
-                let (want, magnitude) = by_sample(&reference, &rounded, &batch.steps());
-                let budget = batch.budget() + rounding;
-                for ((got, want), magnitude) in numbers(&got).into_iter().zip(want).zip(magnitude) {
-                    worst = larger(worst, in_units(got, want, budget * magnitude));
-                }
+        for &(kind, rounding) in kinds {
+            let tensors = batch.arrays.each_ref().map(|array| tensor(array, kind).view(batch.shape().as_slice()));
+            let rounded = tensors
+                .each_ref()
+                .map(|tensor| Array2::from_shape_vec(batch.arrays[0].raw_dim(), numbers(tensor)).unwrap());
+            let got = twin(tensors.each_ref(), &batch.twin_steps()).unwrap();
+            assert_eq!((got.kind(), got.size()), (kind, tensors[0].size()));
+            let (want, magnitude) = by_sample(&reference, &rounded, &batch.steps());
+            let budget = batch.budget() + rounding;
+            for ((got, want), magnitude) in numbers(&got).into_iter().zip(want).zip(magnitude) {
+                worst = larger(worst, in_units(got, want, budget * magnitude));
             }
         }
         worst
@@ -208,14 +222,12 @@ pub fn agrees_by_sample<const COUNT: usize>(
 ) {
     check.bound(1.0, REASON).property(batches, |batch| {
         let mut worst = 0.0;
-        for device in devices() {
-            let tensors = batch.arrays.each_ref().map(|array| tensor(array, Kind::Double, device));
-            let got = numbers(&twin(tensors.each_ref(), &batch.twin_steps()));
-            for (i, (got, step)) in got.into_iter().zip(batch.steps()).enumerate() {
-                let rows = batch.arrays.each_ref().map(|array| array.index_axis(Axis(0), i).to_owned());
-                let scale = batch.budget() * magnitude(rows.each_ref(), step);
-                worst = larger(worst, in_units(got, reference(rows.each_ref(), step), scale));
-            }
+        let tensors = batch.arrays.each_ref().map(|array| tensor(array, Kind::Double));
+        let got = numbers(&twin(tensors.each_ref(), &batch.twin_steps()));
+        for (i, (got, step)) in got.into_iter().zip(batch.steps()).enumerate() {
+            let rows = batch.arrays.each_ref().map(|array| array.index_axis(Axis(0), i).to_owned());
+            let scale = batch.budget() * magnitude(rows.each_ref(), step);
+            worst = larger(worst, in_units(got, reference(rows.each_ref(), step), scale));
         }
         worst
     });

@@ -138,7 +138,7 @@ pub fn compare(arguments: &Arguments) -> Outcome<()> {
         "ways": found,
         "index_off_by_one": off_by_one(net.as_ref(), model, &test, arguments)?,
     });
-    let record = record(&model.to_string(), arguments.seed, began.elapsed().as_secs_f64(), "f32", more);
+    let record = record(device, &model.to_string(), arguments.seed, began.elapsed().as_secs_f64(), "f32", more);
     let path = arguments.out.join("compare.json");
     write_atomically(&path, serde_json::to_string_pretty(&record)?.as_bytes())?;
     println!("all numbers: {}", path.display());
@@ -166,12 +166,12 @@ fn measure(way: &Way, net: &dyn ImageNetwork, model: &Model, judge: &Judge, argu
     }
     let samples = Tensor::cat(&parts, 0);
     let seconds = began.elapsed().as_secs_f64();
+    let device = net.parameters().device();
     let path = arguments.out.join(format!("{}.png", way.name));
     grid::write(&path, &samples.narrow(0, 0, arguments.samples.min(64) as i64), 8)?;
-    let of_the_png = record(&model.to_string(), arguments.seed, seconds, "f32", json!({ "steps": way.steps }));
+    let of_the_png = record(device, &model.to_string(), arguments.seed, seconds, "f32", json!({ "steps": way.steps }));
     write_atomically(&path.with_extension("json"), serde_json::to_string_pretty(&of_the_png)?.as_bytes())?;
 
-    let device = net.parameters().device();
     let mut judged = judge.judge(&to_bytes(&samples).permute([0, 3, 1, 2]).to_device(device))?;
     judged["steps"] = json!(way.steps);
     judged["seconds"] = json!(seconds);

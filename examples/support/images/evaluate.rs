@@ -21,7 +21,7 @@ use literate_diffusion::torch::unet::ImageNetwork;
 use serde_json::{Value, json};
 
 use super::model::{Model, Trained};
-use super::record::command;
+use super::record::{command, device_name};
 use super::sample::{Variance, shape, shipped};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
@@ -143,7 +143,7 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
         "seed": arguments.seed,
         "processor": processor(),
         "threads": literate_diffusion::torch::tch::get_num_threads(),
-        "device": format!("{device:?}"),
+        "device": device_name(device),
         "seconds": {
             "bound": bound_seconds, "classifier": classifier_seconds, "sampling": sampling_seconds,
             "comparing": comparing_seconds, "all": began.elapsed().as_secs_f64(),

@@ -327,7 +327,7 @@ impl Run {
             "losses_over_t": { "tenths_of": model.timesteps, "epochs": epochs_over_t, "mean_of_epoch": means },
             "rows": self.progress.rows,
         });
-        let record = record(&model.to_string(), *seed, self.seconds(), &precision.name(), more);
+        let record = record(self.device, &model.to_string(), *seed, self.seconds(), &precision.name(), more);
         let json = serde_json::to_string_pretty(&record)?;
         Ok(write_atomically(&self.out.join("training.json"), json.as_bytes())?)
     }

@@ -100,7 +100,7 @@ pub fn sample(arguments: &Arguments) -> Outcome<()> {
     grid::write(&strip_path, &strip, shown(&times).len())?;
     let shown_times: Vec<_> = shown(&times).into_iter().rev().collect();
     let more = json!({ "count": arguments.count, "steps": times.len(), "times_of_the_strip": shown_times });
-    let record = record(&trained.model.to_string(), arguments.seed, seconds, &arguments.precision.name(), more);
+    let record = record(device, &trained.model.to_string(), arguments.seed, seconds, &arguments.precision.name(), more);
     for path in [&grid_path, &strip_path] {
         write_atomically(&path.with_extension("json"), serde_json::to_string_pretty(&record)?.as_bytes())?;
     }
