@@ -5,7 +5,6 @@ mod support;
 #[cfg(feature = "torch")]
 use literate_diffusion::torch::{diffusion, tch::Tensor};
 use literate_diffusion::{Error, Result, Schedule, Step, forward};
-#[cfg(feature = "torch")]
 use ndarray::{Array1, ArrayRef1, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{Distribution, StandardNormal, StandardUniform};
