@@ -1,5 +1,6 @@
 //! `cargo xtask book`: the book, with its checks run first where their reports are out of date.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,27 +100,47 @@ fn copy_figures(project: &Project) -> Result<()> {
 }
 
 /// Runs the test files whose equations have a report that is missing or older than what it reports on.
+///
+/// An equation may be checked in two files, and a renamed check leaves a report behind that must not be shown. So all reports
+/// of an equation are made anew, and those of every equation in the same files.
 fn refresh_reports(project: &Project) -> Result<()> {
     let registry = Registry::read(&project.root)?;
     let shared = newest(&rust_files(&project.root.join("tests/support"))?)?;
+    let folder = |slug: &str| project.checks().join(slug);
+    let mut files = Vec::new();
+    let mut anew = BTreeSet::new();
     for test in project.targets("test") {
         let file = project.root.join(format!("tests/{}.rs", test.name));
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
         let of_this_file = |slug: &str| text.contains(&format!("\nmod {slug} {{"));
         let equations: Vec<_> = registry.equations.iter().filter(|equation| of_this_file(&equation.slug)).collect();
         let mut sources: Vec<PathBuf> = equations.iter().map(|equation| project.root.join(&equation.file)).collect();
-        sources.push(file.clone());
+        sources.push(file);
         let changed = newest(&sources)?.max(shared);
-        let reports = || equations.iter().map(|equation| project.checks().join(&equation.slug));
-        if equations.is_empty() || reports().all(|folder| oldest(&folder).is_some_and(|written| written >= changed)) {
-            continue;
+        let slugs: BTreeSet<&str> = equations.iter().map(|equation| equation.slug.as_str()).collect();
+        if slugs.iter().any(|slug| oldest(&folder(slug)).is_none_or(|written| written < changed)) {
+            anew.extend(&slugs);
         }
-        // What a renamed check left behind must not be reported.
-        for folder in reports().filter(|folder| folder.exists()) {
-            std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-        }
-        project::run(&mut project.cargo(&["test", "--quiet", "--test", &test.name]))?;
+        files.push((test, slugs));
     }
+    let mut before = 0;
+    while anew.len() > before {
+        before = anew.len();
+        for (_, slugs) in &files {
+            if !slugs.is_disjoint(&anew) {
+                anew.extend(slugs);
+            }
+        }
+    }
+    if anew.is_empty() {
+        return Ok(());
+    }
+    for folder in anew.iter().map(|slug| folder(slug)).filter(|folder| folder.exists()) {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
+    let features: &[&str] = if project.torch().is_ok() { &["--features", "torch"] } else { &[] };
+    let names = files.iter().filter(|(_, slugs)| !slugs.is_disjoint(&anew)).map(|(test, _)| test.name.as_str());
+    project::run(project.cargo(&["test", "--quiet"]).args(features).args(names.flat_map(|name| ["--test", name])))?;
     Ok(())
 }
 

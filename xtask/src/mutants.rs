@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -147,7 +147,9 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
     std::thread::scope(|scope| {
         let work = |job| {
             while let Some(part) = queue.lock().ok().and_then(|mut queue| queue.pop()) {
-                let tally = run_part(project, &part, job)?;
+                // Where one part fails, the others are not begun: nobody wants to wait an hour to be told.
+                let tally = run_part(project, &part, job)
+                    .inspect_err(|_| queue.lock().unwrap_or_else(PoisonError::into_inner).clear())?;
                 println!("{} {}/{}: {}", part.stem, part.part + 1, part.parts, tally.text());
                 if let Ok(mut tallies) = tallies.lock() {
                     tallies.entry(part.stem.into()).or_default().add(tally);
