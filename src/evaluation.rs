@@ -35,7 +35,8 @@ pub fn energy_distance(x: &ArrayRef2<f64>, y: &ArrayRef2<f64>) -> Result<f64> {
     not_empty("x", x)?;
     not_empty("y", y)?;
     same_columns("y", x.ncols(), y)?;
-    Ok(2.0 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y))
+    let square = 2.0 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y);
+    Ok(square.clamp(0.0, f64::INFINITY)) // rounding may carry it a little below 0
 }
 // ANCHOR_END: energy_distance
 
@@ -144,7 +145,8 @@ impl Moments {
     /// `mean`: d; `covariance`: (d, d)
     /// # Errors
     /// [`Error::Empty`] where d = 0; [`Error::ShapeMismatch`] where the shapes do not fit; [`Error::OutOfRange`] where the
-    /// covariance is not symmetric, or has a variance below 0 in some direction, by more than 1e-9 of its trace
+    /// covariance is not symmetric, or has a variance below 0 in some direction, by more than 1e-9 of d times its trace in
+    /// the sum over all entries
     pub fn new(mean: Array1<f64>, covariance: Array2<f64>) -> Result<Self> {
         not_empty("the covariance", &covariance)?;
         let expected = vec![mean.len(), mean.len()];

@@ -512,7 +512,7 @@ pub fn guided_moments(all: Moments, class: Moments, weight: f64, schedule: &Sche
 /// That holds for v > V too, where there may be no tilted density.
 ///
 /// # Formula
-/// Var[x_0] = V^{1−w} · v^w                      (slug `guided_flow_variance`)
+/// Var[x_0] = V^{1−w} · v^w = V · (v/V)^w                      (slug `guided_flow_variance`)
 /// # Errors
 /// [`Error::OutOfRange`] unless both variances are finite numbers above 0, and `weight` (w) is finite
 /// # Source
@@ -529,7 +529,7 @@ pub fn guided_flow_variance(variance_of_all: f64, variance_of_class: f64, weight
     positive("the variance of all", variance_of_all)?;
     positive("the variance of the class", variance_of_class)?;
     finite("the weight of guidance", weight)?;
-    Ok(variance_of_all.powf(1.0 - weight) * variance_of_class.powf(weight))
+    Ok(variance_of_all * (variance_of_class / variance_of_all).powf(weight))
 }
 // ANCHOR_END: guided_flow_variance
 

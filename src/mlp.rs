@@ -25,6 +25,9 @@ pub trait Real: NdFloat + Into<f64> {
     fn of(value: f64) -> Self;
 
     /// c = a · b, for matrices that fit together.
+    ///
+    /// # Panics
+    /// Where they do not fit together
     fn matmul_into(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, c: ArrayViewMut2<'_, Self>);
 }
 

@@ -541,7 +541,7 @@ pub fn antithetic_times(uniforms: &[f64], timesteps: usize) -> Result<Vec<usize>
         return Err(Error::OutOfRange { name: "a uniform draw", expected: "at least 0 and below 1", got });
     }
     let drawn = uniforms.iter().map(|u| (u * timesteps as f64) as usize + 1);
-    let mirrored = drawn.clone().map(|t| timesteps + 1 - t);
+    let mirrored = drawn.clone().map(|t| timesteps - t + 1);
     Ok(drawn.chain(mirrored).collect())
 }
 // ANCHOR_END: antithetic_times

@@ -69,8 +69,8 @@ impl SCurve {
     /// Any noise (a standard deviation, before the division) and any scale.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] unless `noise` is a finite number, 0.01 or above (the quadrature is made for that), and each
-    /// scale between 1e-100 and 1e100 (so that its square is a number)
+    /// [`Error::OutOfRange`] unless `noise` is between 0.01 (the quadrature is made for that) and 1e50, and each scale
+    /// between 1e-100 and 1e100 (so that all squares are numbers)
     /// # Examples
     /// ```
     /// use literate_diffusion::s_curve::SCurve;
@@ -78,8 +78,8 @@ impl SCurve {
     /// assert!(SCurve::new(0.0, [1.0, 1.0]).is_err());
     /// ```
     pub fn new(noise: f64, scale: [f64; 2]) -> Result<Self> {
-        if !(noise.is_finite() && noise >= 0.01) {
-            return Err(Error::OutOfRange { name: "noise", expected: "a finite number, 0.01 or above", got: noise });
+        if !(0.01..=1e50).contains(&noise) {
+            return Err(Error::OutOfRange { name: "noise", expected: "between 0.01 and 1e50", got: noise });
         }
         if let Some(&got) = scale.iter().find(|scale| !(1e-100..=1e100).contains(*scale)) {
             return Err(Error::OutOfRange { name: "scale", expected: "between 1e-100 and 1e100", got });
@@ -461,7 +461,7 @@ impl Marginal {
         let covariance = |moment: f64, i: usize, j: usize| moment / sum - place[i] * place[j];
         let cross = covariance(second[1], 0, 1);
         Posterior {
-            log_q: greatest + sum.ln() - (TAU * (self.variance[0] * self.variance[1]).sqrt()).ln(),
+            log_q: greatest + sum.ln() - TAU.ln() - 0.5 * (self.variance[0].ln() + self.variance[1].ln()),
             place,
             covariance: [[covariance(second[0], 0, 0), cross], [cross, covariance(second[2], 1, 1)]],
         }

@@ -524,11 +524,16 @@ fn walk_back<D: Dimension>(
         if sigma > 0.0 {
             z.mapv_inplace(|_| rng.sample(StandardNormal));
         }
-        x = update(&x, taken, &prediction, sigma, &z)?;
+        x = update(&x, taken, &prediction, sigma, &z).map_err(|error| at_time(seen.t, error))?;
     }
     Ok(x)
 }
 // ANCHOR_END: walk_back
+
+/// The error with the time of the whole schedule, where the step that was taken has its place among the visited ones.
+fn at_time(t: usize, error: Error) -> Error {
+    if let Error::ZeroSnr { .. } = error { Error::ZeroSnr { t } } else { error }
+}
 
 /// The path through every step: what is seen is what is taken.
 fn every_step(schedule: &Schedule) -> Vec<(Step, Step)> {

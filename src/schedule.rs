@@ -73,6 +73,11 @@ impl Step {
         self.alpha_bar.ln() - self.one_minus_alpha_bar.ln()
     }
     // ANCHOR_END: log_snr
+
+    /// −ln α_t, from the smaller of β_t and α_t, which has all its digits.
+    fn cost(&self) -> f64 {
+        if self.beta < 0.5 { -(-self.beta).ln_1p() } else { -self.alpha.ln() }
+    }
 }
 
 /// The share of signal that is left after each step: ᾱ_1, …, ᾱ_T.
@@ -148,24 +153,40 @@ impl Schedule {
     /// ```
     pub fn from_betas(betas: &[f64]) -> Result<Self> {
         validate(betas)?;
-        let alpha_bar = alpha_bar(betas);
-        let one_minus_alpha_bar = one_minus_alpha_bar(betas);
+        let marginals = alpha_bar(betas).into_iter().zip(one_minus_alpha_bar(betas));
+        Ok(Self::of_steps(betas.iter().map(|beta| (*beta, 1.0 - beta)), marginals))
+    }
+
+    /// A schedule from β_t and α_t of each step, and ᾱ_t and 1 − ᾱ_t after it.
+    fn of_steps(steps: impl IntoIterator<Item = (f64, f64)>, marginals: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let (mut alpha_bar_prev, mut one_minus_alpha_bar_prev) = (1.0, 0.0);
-        let mut steps = Vec::with_capacity(betas.len());
-        for (i, &beta) in betas.iter().enumerate() {
-            steps.push(Step {
+        let step = |(i, ((beta, alpha), (alpha_bar, one_minus_alpha_bar)))| {
+            let step = Step {
                 t: i + 1,
                 beta,
-                alpha: 1.0 - beta,
-                alpha_bar: alpha_bar[i],
+                alpha,
+                alpha_bar,
                 alpha_bar_prev,
-                one_minus_alpha_bar: one_minus_alpha_bar[i],
+                one_minus_alpha_bar,
                 one_minus_alpha_bar_prev,
-                beta_tilde: beta * one_minus_alpha_bar_prev / one_minus_alpha_bar[i],
-            });
-            (alpha_bar_prev, one_minus_alpha_bar_prev) = (alpha_bar[i], one_minus_alpha_bar[i]);
-        }
-        Ok(Self { steps })
+                beta_tilde: one_minus_alpha_bar_prev / one_minus_alpha_bar * beta,
+            };
+            (alpha_bar_prev, one_minus_alpha_bar_prev) = (alpha_bar, one_minus_alpha_bar);
+            step
+        };
+        Self { steps: steps.into_iter().zip(marginals).enumerate().map(step).collect() }
+    }
+
+    /// A schedule from −ln α_t of each step, and ᾱ_t and 1 − ᾱ_t after it.
+    ///
+    /// A step so long that β_t rounds to 1 has the number below 1 for its β, but keeps its α and ᾱ, so that nothing is
+    /// lost: the data may be there still, if only a millionth of a millionth of it.
+    pub(crate) fn of_costs(costs: &[f64], marginals: impl IntoIterator<Item = (f64, f64)>) -> Result<Self> {
+        let beta = |&cost: &f64| if cost < f64::INFINITY { (-(-cost).exp_m1()).min(LARGEST_BETA) } else { 1.0 };
+        let betas: Vec<f64> = costs.iter().map(beta).collect();
+        validate(&betas)?;
+        let alphas = costs.iter().map(|cost| (-cost).exp());
+        Ok(Self::of_steps(betas.iter().copied().zip(alphas), marginals))
     }
 
     /// β grows on a straight line from `beta_1` to `beta_end`. With T = 1 the one β is `beta_1`.
@@ -272,16 +293,21 @@ impl Schedule {
         if last.alpha_bar == 0.0 {
             return Err(Error::ZeroSnr { t: last.t });
         }
-        // Over each new step, add up −ln(1 − β) of the old steps, or the parts of them, that it covers.
-        let cost = |step: &Step| -(-step.beta).ln_1p();
-        let cost_between = |from: f64, to: f64| -> f64 {
-            let covered = |i: usize| (to.min(i as f64 + 1.0) - from.max(i as f64)).max(0.0);
-            (from as usize..to.ceil() as usize).map(|i| covered(i) * cost(&self.steps[i])).sum()
-        };
         let time = |t: usize| (t * self.timesteps()) as f64 / timesteps as f64;
-        let beta = |t| -(-cost_between(time(t - 1), time(t))).exp_m1();
-        let betas: Vec<f64> = (1..=timesteps).map(|t| beta(t).min(LARGEST_BETA)).collect();
-        Self::from_betas(&betas)
+        // Over each new step, add up −ln α of the old steps, or the parts of them, that it covers.
+        let cost = |t: usize| -> f64 {
+            let (from, to) = (time(t - 1), time(t));
+            let covered = |i: usize| (to.min(i as f64 + 1.0) - from.max(i as f64)).max(0.0);
+            (from as usize..to.ceil() as usize).map(|i| covered(i) * self.steps[i].cost()).sum()
+        };
+        // ᾱ at its end: all of the old steps that are over by then, and a part of the next.
+        let marginal = |t: usize| {
+            let over = time(t) as usize;
+            let (alpha_bar, variance) = self.marginal(over);
+            let beta = self.steps.get(over).map_or(0.0, |next| -(-time(t).fract() * next.cost()).exp_m1());
+            ((1.0 - beta) * alpha_bar, beta + (1.0 - beta) * variance)
+        };
+        Self::of_costs(&(1..=timesteps).map(cost).collect::<Vec<_>>(), (1..=timesteps).map(marginal))
     }
     // ANCHOR_END: rescaled
 
@@ -306,23 +332,14 @@ impl Schedule {
     // ANCHOR: respaced
     pub fn respaced(&self, times: &[usize]) -> Result<Self> {
         let visited = self.visit(times)?;
-        let mut betas = Vec::with_capacity(visited.len());
-        let (mut t_prev, mut alpha_bar_prev, mut one_minus_alpha_bar_prev) = (0, 1.0, 0.0);
-        for step in visited {
-            // (ᾱ_prev − ᾱ)/ᾱ_prev, with the difference taken between whichever pair of numbers is smaller.
-            let lost = if step.alpha_bar < 0.5 {
-                alpha_bar_prev - step.alpha_bar
-            } else {
-                step.one_minus_alpha_bar - one_minus_alpha_bar_prev
-            };
-            if alpha_bar_prev == 0.0 {
-                return Err(Error::ZeroSnr { t: t_prev });
-            }
-            let beta = lost / alpha_bar_prev;
-            betas.push(if step.alpha_bar > 0.0 { beta.min(LARGEST_BETA) } else { beta });
-            (t_prev, alpha_bar_prev, one_minus_alpha_bar_prev) = (step.t, step.alpha_bar, step.one_minus_alpha_bar);
+        if let Some(step) = visited[..visited.len() - 1].iter().find(|step| step.alpha_bar == 0.0) {
+            return Err(Error::ZeroSnr { t: step.t });
         }
-        Self::from_betas(&betas)
+        // −ln(ᾱ_{τ_i}/ᾱ_{τ_{i−1}}), added up over the steps between the two, which loses no digit.
+        let starts = [0].iter().chain(times);
+        let cost = |(&from, &to): (&usize, &usize)| self.steps[from..to].iter().map(Step::cost).sum();
+        let costs: Vec<f64> = starts.zip(times).map(cost).collect();
+        Self::of_costs(&costs, times.iter().map(|&t| self.marginal(t)))
     }
     // ANCHOR_END: respaced
 
@@ -332,7 +349,7 @@ impl Schedule {
     /// √ᾱ′_t = (√ᾱ_t − √ᾱ_T) · √ᾱ_1 / (√ᾱ_1 − √ᾱ_T)                      (slug `rescale_zero_terminal_snr`)
     /// # Errors
     /// [`Error::OutOfRange`] where T = 1, which leaves nothing to stretch; [`Error::BetaOutOfRange`] where betas are so small
-    /// (below 1e-16) that no change of √ᾱ_t is seen
+    /// (below 1e-16), or √ᾱ_t so close to √ᾱ_T, that no change of √ᾱ_t is seen
     /// # Source
     /// Lin, Liu, Li, Yang 2024, algorithm 1
     /// # Examples
@@ -423,6 +440,11 @@ impl Schedule {
         self.steps[self.steps.len() - 1]
     }
 
+    /// ᾱ_t and 1 − ᾱ_t, for t = 0 too.
+    fn marginal(&self, t: usize) -> (f64, f64) {
+        t.checked_sub(1).map_or((1.0, 0.0), |i| (self.steps[i].alpha_bar, self.steps[i].one_minus_alpha_bar))
+    }
+
     /// The steps at some of the times, which must increase strictly.
     pub(crate) fn visit(&self, times: &[usize]) -> Result<Vec<Step>> {
         if times.is_empty() {
@@ -453,11 +475,13 @@ pub fn evenly_spaced_times(timesteps: usize, count: usize) -> Result<Vec<usize>>
     if count == 0 || count > timesteps {
         return Err(Error::OutOfRange { name: "count", expected: "at least 1 and at most T", got: count as f64 });
     }
-    Ok((1..=count).map(|i| (i * timesteps).div_ceil(count)).collect())
+    // i · T in 128 bits, where it cannot overflow.
+    let time = |i: usize| (i as u128 * timesteps as u128).div_ceil(count as u128) as usize;
+    Ok((1..=count).map(time).collect())
 }
 // ANCHOR_END: evenly_spaced_times
 
-/// The largest number below 1. A step that keeps less than this of the signal cannot say so by its β alone.
+/// The largest number below 1.
 const LARGEST_BETA: f64 = 1.0 - f64::EPSILON / 2.0;
 
 /// r = 0, 1/(T−1), …, 1; the single value 0 where T = 1.

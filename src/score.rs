@@ -4,7 +4,7 @@
 //! minimum. The second part lets T grow without end. The forward process becomes a stochastic differential equation, which
 //! can be run back; and an ordinary one, the probability flow, has the same marginals. The flow gives each point a density.
 //!
-//! Time is τ = t/T here, from 0 (the data) to 1 (the noise). [`ContinuousSchedule::at`] makes the [`Step`] of a time, so
+//! Time is τ = t/T here, from 0 (the data) to 1 (the noise). [`ContinuousSchedule::at`] makes the [`Step`] of a time τ > 0, so
 //! that every formula of the earlier chapters, and [`SCurve::marginal`](crate::s_curve::SCurve::marginal), can be asked.
 
 use ndarray::{Array, Array1, Array2, ArrayRef, ArrayRef1, ArrayRef2, Axis, Dimension, concatenate};
@@ -336,7 +336,8 @@ impl ContinuousSchedule {
 
     /// Time τ as one step that leads there from the data at once, for the formulas that take a [`Step`].
     ///
-    /// At τ = 0 it adds nothing: ᾱ = 1.
+    /// At τ = 0 it adds nothing: ᾱ = 1. No [`Schedule`] has such a step. A formula that divides by its noise, such as the
+    /// posterior, has no answer there: it fails or gives NaN.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] unless 0 ≤ τ ≤ 1
@@ -368,7 +369,7 @@ impl ContinuousSchedule {
     /// # Formula
     /// β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) = 1 − exp(−∫ β over the step)                      (slug `discretised`)
     /// # Errors
-    /// [`Error::NoTimesteps`] where `timesteps` is 0; [`Error::BetaOutOfRange`] where a step is so long that β_t rounds to 1
+    /// [`Error::NoTimesteps`] where `timesteps` is 0
     /// # Source
     /// Song et al. 2021, eq. 23, exactly instead of to first order
     /// # Examples
@@ -382,14 +383,15 @@ impl ContinuousSchedule {
     // ANCHOR: discretised
     pub fn discretised(&self, timesteps: usize) -> Result<Schedule> {
         let time = |t: usize| t as f64 / timesteps as f64;
-        let beta = |t: usize| Ok(-(-self.noise_between(time(t - 1), time(t))?).exp_m1());
-        Schedule::from_betas(&(1..=timesteps).map(beta).collect::<Result<Vec<_>>>()?)
+        let costs = (1..=timesteps).map(|t| self.noise_between(time(t - 1), time(t))).collect::<Result<Vec<_>>>()?;
+        let ends = (1..=timesteps).map(|t| self.at(time(t))).collect::<Result<Vec<_>>>()?;
+        Schedule::of_costs(&costs, ends.iter().map(|end| (end.alpha_bar, end.one_minus_alpha_bar)))
     }
     // ANCHOR_END: discretised
 
     /// ∫ β over [from, to]: the length, times the rate in the middle.
     fn noise_between(&self, from: f64, to: f64) -> Result<f64> {
-        Ok((to - from) * 0.5 * (self.rate(from)? + self.rate(to)?))
+        Ok((to - from) * (0.5 * self.rate(from)? + 0.5 * self.rate(to)?))
     }
 }
 
@@ -749,13 +751,11 @@ pub fn hutchinson_variance(jacobian: &ArrayRef2<f64>, probe: Probe) -> Result<f6
         let square = vec![jacobian.nrows(), jacobian.nrows()];
         return Err(Error::ShapeMismatch { name: "jacobian", expected: square, got: jacobian.shape().to_vec() });
     }
-    let symmetric = (jacobian.to_owned() + jacobian.t()) * 0.5;
-    let all = symmetric.pow2().sum();
-    let diagonal = symmetric.diag().pow2().sum();
-    Ok(match probe {
-        Probe::Gaussian => 2.0 * all,
-        Probe::Signs => 2.0 * (all - diagonal),
-    })
+    let mut symmetric = (jacobian.to_owned() + jacobian.t()) * 0.5;
+    if probe == Probe::Signs {
+        symmetric.diag_mut().fill(0.0);
+    }
+    Ok(2.0 * symmetric.pow2().sum())
 }
 // ANCHOR_END: hutchinson_variance
 
@@ -802,6 +802,7 @@ pub fn ode_step<D: Dimension>(
         Solver::Euler => Ok(there),
         Solver::Heun => {
             let later = velocity(&there, tau + h)?;
+            same_shape("the velocity", x, &later)?;
             Ok(weighted_sum(1.0, x, 0.5 * h, &(here + later)))
         }
     }
@@ -866,7 +867,7 @@ pub fn carry(
         Ok(concatenate![Axis(1), of_x, of_log_density.insert_axis(Axis(1))])
     };
     let mut state = concatenate![Axis(1), x.view(), Array2::zeros((x.nrows(), 1))];
-    // A time is a mixture of both ends, so that the last one is `to` itself and not a rounding beyond it.
+    // The last time is that of `to`, not a sum of many short ones: it never leaves [0, 1].
     let time = |k: usize| from + (to - from) * (k as f64 / steps as f64);
     for k in 0..steps {
         state = ode_step(solver, &state, time(k), time(k + 1) - time(k), &mut velocity)?;

@@ -695,8 +695,8 @@ pub fn euler_step<D: Dimension>(
 /// # Shapes
 /// `x_end` (x at the last of `times`), result: any, both equal; `times`: increasing, within (0, 1], 1 usually the last
 /// # Errors
-/// [`Error::OutOfRange`] unless the times increase strictly from above 0 to at most 1; [`Error::ShapeMismatch`] where the
-/// network returns another shape; and any error of the network
+/// [`Error::Empty`] without times; [`Error::OutOfRange`] unless they increase strictly from above 0 to at most 1;
+/// [`Error::ShapeMismatch`] where the network returns another shape; and any error of the network
 /// # Source
 /// Liu, Gong, Liu 2023, whose paths are walked by Euler's method
 /// # Examples
@@ -714,6 +714,9 @@ pub fn euler<D: Dimension>(
     times: &[f64],
     mut velocity: impl FnMut(&ArrayRef<f64, D>, f64) -> Result<Array<f64, D>>,
 ) -> Result<Array<f64, D>> {
+    if times.is_empty() {
+        return Err(Error::Empty { name: "times" });
+    }
     let mut x = x_end.to_owned();
     for (i, &s) in times.iter().enumerate().rev() {
         let s_next = if i == 0 { 0.0 } else { times[i - 1] };

@@ -1300,6 +1300,15 @@ mod guided_flow_variance {
             assert!(matches!(result, Err(Error::OutOfRange { .. })), "{result:?}");
         }
     }
+
+    /// Where V^{1−w} is too large for a number, the result need not be.
+    #[test]
+    fn small_variances() {
+        for (all, class, weight, want) in [(1e-10, 1e-12, 40.0, 1e-90), (1e-200, 1e-200, 3.0, 1e-200)] {
+            let got = guidance::guided_flow_variance(all, class, weight).unwrap();
+            assert!((got / want - 1.0).abs() < 1e-13, "{got}");
+        }
+    }
 }
 
 /// For the twin: classes in several dimensions, and points with a time each.

@@ -1197,6 +1197,7 @@ mod antithetic_times {
 
     #[test]
     fn bad_input() {
+        assert_eq!(objective::antithetic_times(&[0.0], usize::MAX), Ok(vec![1, usize::MAX]));
         assert_eq!(objective::antithetic_times(&[0.5], 0), Err(Error::NoTimesteps));
         for u in [1.0, -0.1, f64::NAN] {
             let error = objective::antithetic_times(&[0.5, u], 10).unwrap_err();

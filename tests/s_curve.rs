@@ -175,7 +175,7 @@ mod new {
 
     #[test]
     fn bad_input() {
-        for noise in [0.0, 0.0099, -0.1, f64::NAN, f64::INFINITY] {
+        for noise in [0.0, 0.0099, -0.1, 1e51, f64::NAN, f64::INFINITY] {
             assert!(matches!(SCurve::new(noise, [1.0; 2]), Err(Error::OutOfRange { name: "noise", .. })));
         }
         for scale in [0.0, -1.0, 1e-101, 1e101, f64::NAN, f64::INFINITY] {
@@ -425,6 +425,11 @@ mod log_q {
     /// Far from the curve nothing underflows.
     #[test]
     fn far_away() {
+        for scale in [1e-100, 1e100] {
+            let origin = |scale| SCurve::new(0.1, [scale; 2]).unwrap().data().log_q(&array![[0.0, 0.0]]).unwrap()[0];
+            let off = origin(scale) - origin(1.0) - 2.0 * scale.ln();
+            assert!(off.abs() < 1e-11, "{off}"); // numbers up to 460
+        }
         let log_q = SCurve::sound().data().log_q(&array![[1e3, -1e3], [1e6, 0.0]]).unwrap();
         assert!(log_q.iter().all(|log_q| log_q.is_finite() && *log_q < -1e7));
     }

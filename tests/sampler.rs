@@ -979,7 +979,18 @@ mod ddim {
         let bad_eta = draw(&coarse(), &[1, 8], 1.5, &mut |xt, step| best_eps(xt, step)).unwrap_err();
         assert!(matches!(bad_eta, Error::OutOfRange { name: "eta", .. }));
         let at_zero_snr = draw(&coarse_to_zero_snr(), &[2, 8], 0.0, &mut |xt, step| best_eps(xt, step));
-        assert!(matches!(at_zero_snr, Err(Error::ZeroSnr { .. })));
+        assert_eq!(at_zero_snr, Err(Error::ZeroSnr { t: 8 }));
+    }
+
+    /// Where all the data is one point, one jump finds it, however little of it is left.
+    #[test]
+    fn one_jump_from_almost_nothing() {
+        let schedule = Schedule::from_betas(&[0.9; 20]).unwrap();
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let one_point = |xt: &_, step| objective::gaussian_eps(5.0, 0.0, xt, step);
+        let x0 = sampler::ddim(&array![0.5], &schedule, &[20], 0.0, one_point, rng).unwrap();
+        // x̂_0 is a difference of two numbers near 0.5, divided by √ᾱ = 1e-10.
+        assert!((x0[0] - 5.0).abs() < 1e-5, "{x0}");
     }
 }
 

@@ -17,6 +17,12 @@ fn relative(got: f64, want: f64) -> f64 {
     distance_of_numbers(got, want, 1e-290)
 }
 
+/// ᾱ_t as the product of 1 − β.
+fn products(schedule: &Schedule) -> Vec<f64> {
+    let betas: Vec<f64> = schedule.steps().iter().map(|step| step.beta).collect();
+    schedule::alpha_bar(&betas)
+}
+
 fn ddpm() -> Schedule {
     Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T).unwrap()
 }
@@ -618,10 +624,33 @@ mod respaced {
 
     fn same_alpha_bar(old: &Schedule, times: &[usize], new: &Schedule) -> f64 {
         assert_eq!(new.timesteps(), times.len());
-        let pairs = times.iter().zip(new.steps());
+        let visited = times.iter().map(|&t| old.step(t).unwrap());
+        let pairs = visited.zip(products(new)).zip(new.steps());
         pairs
-            .map(|(&t, new)| distance_of_numbers(new.alpha_bar, old.step(t).unwrap().alpha_bar, 1e-3))
+            .map(|((old, product), new)| {
+                let handed_on = relative(new.alpha_bar, old.alpha_bar);
+                handed_on.max(distance_of_numbers(product, old.alpha_bar, 1e-3))
+            })
             .fold(0.0, larger)
+    }
+
+    /// One step over many: the data is still there where β′ has rounded to 1, and its share is known to all digits.
+    #[test]
+    fn a_share_below_the_last_digit_of_beta() {
+        let schedule = Schedule::from_betas(&[0.9; 20]).unwrap();
+        let step = schedule.respaced(&[20]).unwrap().last();
+        assert_eq!(step.beta, 1.0_f64.next_down());
+        // 46 in the exponent, of which the last digit is 7e-15.
+        assert!(relative(step.alpha, 1e-20) < 1e-13 && relative(step.alpha_bar, 1e-20) < 1e-14, "{step:?}");
+        let again = schedule.respaced(&[10, 20]).unwrap().respaced(&[2]).unwrap().last();
+        assert!(relative(again.alpha, 1e-20) < 1e-13, "{again:?}");
+    }
+
+    /// A β of which 1 − β shows nothing is not lost.
+    #[test]
+    fn a_beta_below_the_last_digit_of_alpha() {
+        let schedule = Schedule::from_betas(&[0.3, 1e-17]).unwrap();
+        assert_eq!(schedule.respaced(&[1, 2]).unwrap().last().beta, 1e-17);
     }
 
     /// Where β′ would round to 1, it is the largest number below 1: some signal is left, and the schedule may go on.
@@ -724,7 +753,20 @@ mod rescaled {
     }
 
     fn same_end(old: &Schedule, new: &Schedule) -> f64 {
-        distance_of_numbers(new.last().alpha_bar, old.last().alpha_bar, 1e-3)
+        let product = *products(new).last().unwrap();
+        let handed_on = relative(new.last().alpha_bar, old.last().alpha_bar);
+        handed_on.max(distance_of_numbers(product, old.last().alpha_bar, 1e-3))
+    }
+
+    /// Between two old times, ᾱ′ is on the straight line of ln ᾱ, and 1 − ᾱ′ belongs to it.
+    #[test]
+    fn between_old_times() {
+        let schedule = Schedule::from_betas(&[0.1, 0.2, 0.5]).unwrap();
+        let half_way = schedule.rescaled(2).unwrap().step(1).unwrap();
+        let alpha_bar = 0.9 * 0.8_f64.sqrt();
+        assert!(relative(half_way.alpha_bar, alpha_bar) < 1e-15, "{half_way:?}");
+        assert!(relative(half_way.one_minus_alpha_bar, 1.0 - alpha_bar) < 1e-15, "{half_way:?}");
+        assert!(relative(half_way.alpha, alpha_bar) < 1e-15, "{half_way:?}");
     }
 
     /// The twin, over batches.
@@ -742,6 +784,8 @@ mod rescaled {
         let schedule = Schedule::from_betas(&[1.0 - 1e-12; 4]).unwrap();
         for step in schedule.rescaled(2).unwrap().steps() {
             assert_eq!(step.beta, 1.0_f64.next_down());
+            // 1 − (1 − 1e-12) is 1e-12 but for its last five digits.
+            assert!(relative(step.alpha, 1e-24) < 1e-3, "{step:?}");
         }
     }
 
@@ -961,6 +1005,7 @@ mod evenly_spaced_times {
 
     #[test]
     fn bad_input() -> Result<()> {
+        assert_eq!(schedule::evenly_spaced_times(usize::MAX, 2)?, [usize::MAX / 2 + 1, usize::MAX]);
         for (timesteps, count) in [(10, 0), (10, 11), (0, 0)] {
             let error = schedule::evenly_spaced_times(timesteps, count).unwrap_err();
             assert!(matches!(error, Error::OutOfRange { name: "count", .. }));

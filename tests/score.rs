@@ -1237,9 +1237,12 @@ mod discretised {
     ) -> f64 {
         let discrete = discretised(&schedule, timesteps);
         assert_eq!(discrete.timesteps(), timesteps);
+        let betas: Vec<f64> = discrete.steps().iter().map(|step| step.beta).collect();
+        let products = literate_diffusion::schedule::alpha_bar(&betas);
         let off = |step: &Step| {
             let want = schedule.alpha_bar_at(step.t as f64 / timesteps as f64).unwrap();
-            distance_of_numbers(step.alpha_bar, want, 1e-300)
+            let off = |got| distance_of_numbers(got, want, 1e-300);
+            off(step.alpha_bar).max(off(products[step.t - 1]))
         };
         discrete.steps().iter().map(off).fold(0.0, larger)
     }
@@ -1267,8 +1270,23 @@ mod discretised {
     fn bad_input() {
         assert_eq!(sde().discretised(0).unwrap_err(), Error::NoTimesteps);
         assert!(sde().discretised(1).is_ok());
+    }
+
+    /// Where β_t rounds to 1, what is left of the data is still known.
+    #[test]
+    fn long_steps() {
         let violent = ContinuousSchedule::linear(1e3, 1e3).unwrap();
-        assert!(matches!(violent.discretised(2), Err(Error::BetaOutOfRange { t: 1, .. })));
+        for step in right(&violent, 20).steps() {
+            assert_eq!(step.beta, 1.0_f64.next_down());
+            // The exponent is 50, a difference of numbers up to 1000 with a last digit of 1e-13.
+            assert!(distance_of_numbers(step.alpha, (-50.0_f64).exp(), 1e-300) < 1e-12, "{step:?}");
+        }
+    }
+
+    /// Rates whose sum is beyond the largest number.
+    #[test]
+    fn huge_rates() {
+        assert_eq!(ContinuousSchedule::linear(1e308, 1e308).unwrap().alpha_bar_at(0.0), Ok(1.0));
     }
 }
 
@@ -2162,6 +2180,13 @@ mod hutchinson_variance {
         });
     }
 
+    /// With signs, a diagonal matrix has no variance at all, not even one below 0 by a rounding.
+    #[test]
+    fn signs_on_a_diagonal() {
+        let diagonal = Array2::from_diag(&array![0.7, 0.8, 0.6, 0.7, 0.6]);
+        assert_eq!(right(&diagonal, Probe::Signs), 0.0);
+    }
+
     const REASON: &str = "sums of squares of up to 16 × 16 terms, in units of 100";
 
     fn right(jacobian: &Array2<f64>, probe: Probe) -> f64 {
@@ -2307,6 +2332,12 @@ mod ode_step {
         let mut wider = |_: &ArrayRef1<f64>, _| Ok(array![1.0, 2.0]);
         let error = score::ode_step(Solver::Heun, &array![1.0], 0.0, 0.1, &mut wider).unwrap_err();
         assert_eq!(error, Error::ShapeMismatch { name: "the velocity", expected: vec![1], got: vec![2] });
+        for late in [array![1.0, 2.0, 3.0], array![1.0]] {
+            let mut later = |_: &ArrayRef1<f64>, tau| Ok(if tau == 0.0 { array![1.0, 2.0] } else { late.clone() });
+            let error = score::ode_step(Solver::Heun, &array![1.0, 2.0], 0.0, 0.5, &mut later).unwrap_err();
+            let got = late.shape().to_vec();
+            assert_eq!(error, Error::ShapeMismatch { name: "the velocity", expected: vec![2], got });
+        }
         let mut failing = |_: &ArrayRef1<f64>, _| Err(Error::NoTimesteps);
         assert_eq!(score::ode_step(Solver::Heun, &array![1.0], 0.0, 0.1, &mut failing), Err(Error::NoTimesteps));
     }

@@ -2087,6 +2087,7 @@ mod euler {
     fn bad_input() {
         let one = array![1.0];
         let walk = |times: &[f64]| variants::euler(&one, times, |xs, _| Ok(xs.to_owned()));
+        assert_eq!(walk(&[]), Err(Error::Empty { name: "times" }));
         out_of_range(walk(&[0.5, 0.5, 1.0]));
         out_of_range(walk(&[0.0, 1.0]));
         out_of_range(walk(&[0.5, 1.5]));
