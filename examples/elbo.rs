@@ -7,6 +7,7 @@ mod support;
 use std::error::Error;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::elbo::{self, Decoder, DecoderVariance, LinearVae, bits_per_dim};
 use literate_diffusion::posterior::{self, VarianceAtOne};
@@ -18,6 +19,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use plotters::style::RGBColor;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, VERMILION};
 
@@ -30,8 +32,11 @@ const VARIANCE: f64 = 0.25;
 const X0: f64 = 0.8;
 const PATHS: usize = 20_000;
 
-fn main() -> Outcome<()> {
-    let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+fn main() -> ExitCode {
+    cli::seeded("The bound written in two ways, what each of its terms costs to estimate, and what it misses", run)
+}
+
+fn run(seed: u64) -> Outcome<()> {
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
     let by_hand_schedule = Schedule::from_betas(&[0.36, 0.51, 0.75])?;

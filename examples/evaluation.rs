@@ -24,9 +24,9 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Map, Value, json};
-use support::cli;
-use support::files::write_atomically;
+use support::files::{writable, write_atomically};
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, PURPLE, Panel, SKY, VERMILION};
+use support::{cli, result};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -51,7 +51,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Outcome<()> {
     let (folder, rng) = (arguments.out.as_path(), &mut ChaCha8Rng::seed_from_u64(arguments.seed));
-    let training = read("mnist-training")?;
+    writable(folder)?;
+    let training = result("mnist-training")?;
     let numbers = json!({
         "by_hand": by_hand()?,
         "points": POINTS,
@@ -62,7 +63,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         "training": of_the_training(&training),
         "networks": of_the_networks(&training)?,
         "lazy": of_the_lazy()?,
-        "bits": of_the_bits(&read("mnist-evaluation")?)?,
+        "bits": of_the_bits(&result("mnist-evaluation")?)?,
     });
     write_atomically(&folder.join("evaluation-numbers.json"), serde_json::to_string(&numbers)?.as_bytes())?;
     for figure in [
@@ -70,7 +71,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         figure_mean_loss(folder, &training)?,
         figure_loss_over_t(folder, &training)?,
         figure_networks(folder, &training)?,
-        figure_bits(folder, &read("mnist-evaluation")?)?,
+        figure_bits(folder, &result("mnist-evaluation")?)?,
     ] {
         println!("Figure: {}", figure.display());
     }
@@ -216,13 +217,6 @@ fn gaps() -> Outcome<Value> {
     Ok(Value::Object(rows))
 }
 
-/// The JSON of a long run.
-fn read(name: &str) -> Outcome<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src/results").join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(serde_json::from_str(&text)?)
-}
-
 fn floats(list: &Value) -> Vec<f64> {
     list.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
 }
@@ -244,7 +238,7 @@ fn of_the_training(training: &Value) -> Value {
 
 /// The mean losses of the networks that were trained for comparison.
 fn of_the_networks(residual: &Value) -> Outcome<Value> {
-    let [plain, time_channel] = ["mnist-plain-training", "mnist-time-channel-training"].map(read);
+    let [plain, time_channel] = ["mnist-plain-training", "mnist-time-channel-training"].map(result);
     let (plain, time_channel) = (last_tenths(&plain?), last_tenths(&time_channel?));
     let mean = |tenths: &[f64]| tenths.iter().sum::<f64>() / tenths.len() as f64;
     let second = floats(&residual["losses_over_t"]["epochs"][1]);
@@ -310,8 +304,8 @@ fn figure_networks(folder: &Path, residual: &Value) -> Outcome<PathBuf> {
         &Axes { x: "t/T", y: "mean squared error", log_y: true },
         &[
             curve("ResidualUnet", BLUE, floats(&residual["losses_over_t"]["epochs"][1])),
-            curve("PlainUnet", ORANGE, last_tenths(&read("mnist-plain-training")?)),
-            curve("TimeChannelNet, T = 300", GREEN, last_tenths(&read("mnist-time-channel-training")?)),
+            curve("PlainUnet", ORANGE, last_tenths(&result("mnist-plain-training")?)),
+            curve("TimeChannelNet, T = 300", GREEN, last_tenths(&result("mnist-time-channel-training")?)),
         ],
     )
 }

@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 use literate_diffusion::forward::{marginal_moments, merge_noise, q_chain, q_sample, q_step};
 use literate_diffusion::s_curve::SCurve;
@@ -16,11 +17,15 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel, SKY};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+fn main() -> ExitCode {
+    cli::seeded("Data becomes noise, a step at a time and all at once", run)
+}
+
+fn run(seed: u64) -> Result<(), Box<dyn Error>> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;

@@ -7,6 +7,7 @@ mod support;
 use std::error::Error;
 use std::f64::consts::{E, LN_2, LN_10, TAU};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::{Result, Schedule, gaussian, paper};
 use ndarray::{Array1, Array2, array};
@@ -16,6 +17,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use plotters::style::RGBColor;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, Panel, VERMILION};
 
@@ -26,7 +28,11 @@ const TWO: (f64, f64) = (4.0, 1.0);
 const PICTURE: usize = 3072;
 const DRAWS: usize = 100_000;
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    cli::example("Gaussians by hand, what mistakes about them cost, and why gradients go through the draw", run)
+}
+
+fn run() -> std::result::Result<(), Box<dyn Error>> {
     let folder = support::figures();
     let numbers = json!({
         "by_hand": by_hand()?,

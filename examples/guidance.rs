@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::guidance::{self, Classes};
 use literate_diffusion::schedule::evenly_spaced_times;
@@ -16,6 +17,7 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, INK, ORANGE, Panel, VERMILION};
 
@@ -31,7 +33,11 @@ const ALL: Moments = (0.0, 1.0);
 const CLASS: Moments = (1.0, 0.25);
 const WEIGHTS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 
-fn main() -> Outcome<()> {
+fn main() -> ExitCode {
+    cli::example("Guidance on data that is known exactly: what it asks for, and what it makes", run)
+}
+
+fn run() -> Outcome<()> {
     let folder = support::figures();
     let schedule = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
     let two = two_classes()?;

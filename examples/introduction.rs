@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::forward::q_sample;
 use literate_diffusion::gaussian::density;
@@ -21,6 +22,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use plotters::style::RGBColor;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, Panel, VERMILION};
 
@@ -31,7 +33,14 @@ const COUNTED: usize = 20_000;
 const FEW: usize = 20;
 const SHOWN: [usize; 5] = [0, 5, 10, 25, 100];
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    cli::example(
+        "From data to noise and back, with the best network that there can be, and what it means to learn",
+        run,
+    )
+}
+
+fn run() -> std::result::Result<(), Box<dyn Error>> {
     let folder = support::figures();
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let schedule = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;

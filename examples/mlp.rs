@@ -5,15 +5,21 @@
 mod support;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use literate_diffusion::mlp::{
     AdamSettings, Linear, MlpDiffusion, Trainer, clip_grad_norm, loss_gradient, mlp_backward, mlp_forward,
 };
 use ndarray::{Array2, Dimension, array};
 use serde_json::json;
+use support::cli;
 use support::files::write_atomically;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    cli::example("One step of training of a network small enough to print, its gradient checked number by number", run)
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let net = two_units();
     let (x, times, eps) = (array![[0.5, -1.0]], [1], array![[1.0, 0.0]]);
 

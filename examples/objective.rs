@@ -7,6 +7,7 @@ mod support;
 use std::error::Error;
 use std::f64::consts::LN_2;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::forward::{q_chain, q_sample};
 use literate_diffusion::objective::{self, Prediction, Variance};
@@ -19,13 +20,17 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, PURPLE, Panel, VERMILION};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
-    let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+fn main() -> ExitCode {
+    cli::seeded("What the bound charges for an error, at each t, and what loss is the best that there can be", run)
+}
+
+fn run(seed: u64) -> Outcome<()> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let folder = support::figures();
     let ddpm = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;

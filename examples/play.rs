@@ -7,6 +7,7 @@ mod support;
 use std::error::Error;
 use std::f64::consts::LN_2;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::data::{Pictures, Split, digits, from_byte, to_byte};
 use literate_diffusion::forward::{marginal_moments, q_sample};
@@ -22,6 +23,7 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use support::cli;
 use support::play::{Control, Panel, Play, bell, cloud, frame, line, picture};
 
 const SEED: u64 = 0;
@@ -36,7 +38,11 @@ const GRID: usize = 31;
 
 type Outcome = std::result::Result<PathBuf, Box<dyn Error>>;
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    cli::example("The frames of the book's interactive figures, one figure after another", run)
+}
+
+fn run() -> std::result::Result<(), Box<dyn Error>> {
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
     for path in [

@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::forward::q_chain;
 use literate_diffusion::posterior::{self, VarianceAtOne};
@@ -14,6 +15,7 @@ use literate_diffusion::{Result, Schedule, Step, gaussian, objective, paper};
 use ndarray::{Array1, Array2, ArrayRef2, array};
 use plotters::prelude::{ChartBuilder, PathElement};
 use serde_json::{Value, json};
+use support::cli;
 use support::contour::contours;
 use support::files::write_atomically;
 use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PX, VERMILION, font, stroke};
@@ -26,7 +28,11 @@ const DRAWN: [f64; 3] = [0.5, 0.1, 0.01];
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
+fn main() -> ExitCode {
+    cli::example("One step undone by hand, and how far the step back is from a Gaussian", run)
+}
+
+fn run() -> Outcome<()> {
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
     let by_hand = Schedule::from_betas(&[0.36, 0.51, 0.75])?;

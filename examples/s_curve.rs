@@ -37,7 +37,9 @@ fn main() -> ExitCode {
             Preset::Sound => LastStep::Mean,
             Preset::Classic => LastStep::Noise,
         };
-        let sample = |count: usize, draws: Draws| generate(net, schedule, last_step, count, &mut rng(seed, draws));
+        let sample = |count: usize, draws: Draws, shown: &[usize]| {
+            generate(net, schedule, last_step, count, shown, &mut rng(seed, draws))
+        };
         run.report(net, sample)
     })
 }
@@ -120,18 +122,22 @@ fn noised(
     Ok(xt)
 }
 
-/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns x_T, …, x_0.
+/// Algorithm 2, from noise to samples, in f32 where the network computes and f64 elsewhere. Returns the x_t of the times
+/// `shown`, the largest t first, and x_0.
 // ANCHOR: generate
 fn generate(
     net: &MlpDiffusion<f32>,
     schedule: &Schedule,
     last_step: LastStep,
     count: usize,
+    shown: &[usize],
     rng: &mut impl Rng,
 ) -> literate_diffusion::Result<Vec<Array2<f64>>> {
     let mut path = Vec::new();
     let eps_theta = |xt: &ArrayRef2<f64>, step: Step| {
-        path.push(xt.to_owned());
+        if shown.contains(&step.t) {
+            path.push(xt.to_owned());
+        }
         Ok(net.forward(&xt.mapv(|x| x as f32), &vec![step.t; count])?.mapv(f64::from))
     };
     let noise = Array2::random_using((count, 2), StandardNormal, rng);

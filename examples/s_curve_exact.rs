@@ -8,7 +8,9 @@ mod support;
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
+use clap::Parser;
 use literate_diffusion::evaluation::energy_distance;
 use literate_diffusion::forward::q_sample;
 use literate_diffusion::gaussian::entropy;
@@ -23,7 +25,8 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use support::files::write_atomically;
+use support::cli;
+use support::files::{writable, write_atomically};
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, PURPLE, Panel, SKY};
 
 type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
@@ -35,13 +38,27 @@ const POINTS: usize = 180;
 /// Sets of samples over which a distance is averaged.
 const SETS: usize = 2;
 
-fn main() -> Outcome<()> {
+/// What can be known of the S-curve before anything is trained, and what mistakes cost a perfect network
+#[derive(Parser)]
+struct Arguments {
+    /// Measure the cost of the mistakes with so many points, and nothing else: minutes for 20,000
+    #[arg(value_parser = cli::count)]
+    points: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    cli::run(|| run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Outcome<()> {
     let folder = support::figures();
+    writable(&folder)?;
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
     let classic = Schedule::sigmoid(paper::CLASSIC_TIMESTEPS, paper::CLASSIC_BETA_1, paper::CLASSIC_BETA_T)?;
     let curve = SCurve::sound();
-    if let Some(points) = std::env::args().nth(1) {
-        let numbers = costs(&samples(points.parse()?, &sound, &classic)?)?;
+    if let Some(points) = arguments.points {
+        let numbers = costs(&samples(points, &sound, &classic)?)?;
         println!("{numbers:#}");
         write_atomically(&folder.join("s_curve-costs.json"), serde_json::to_string(&numbers)?.as_bytes())?;
         return Ok(());

@@ -87,13 +87,14 @@ fn train(run: &mut Run) -> Result<bool, Box<dyn Error>> {
     }
     bar.finish();
     run.save()?;
+    drop(stop); // From here on, Ctrl-C ends the program.
     run.report()?;
     Ok(true)
 }
 
 /// Algorithm 2, or DDIM, from noise to points.
 fn sample(arguments: &SampleArguments) -> Result<(), Box<dyn Error>> {
-    let net = trained(&arguments.weights, arguments.device()?)?;
+    let net = trained(&arguments.weights, arguments.begin()?)?;
     let sampling = sampling(arguments.eta.map_or(notebook(), Method::Ddim), arguments.seed);
     let sampler = Sampler::new(&net, &schedule()?, &arguments.times()?, sampling)?;
     let mut states = Vec::new();
@@ -104,7 +105,7 @@ fn sample(arguments: &SampleArguments) -> Result<(), Box<dyn Error>> {
 
 /// The loss over t beside its floor, and sets of samples beside fresh points.
 fn evaluate(arguments: &EvaluateArguments) -> Result<(), Box<dyn Error>> {
-    let device = arguments.device()?;
+    let device = arguments.begin()?;
     let net = trained(&arguments.weights, device)?;
     let predict = |xt: &Tensor, t: usize| {
         let index = Tensor::full([xt.size()[0]], t as i64 - 1, (Kind::Int64, device));

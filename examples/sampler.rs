@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::evaluation::energy_distance;
 use literate_diffusion::forward::{marginal_moments, q_sample, q_step};
@@ -25,6 +26,7 @@ use ndarray_rand::rand::{Rng, SeedableRng};
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, Panel, VERMILION};
 
@@ -34,8 +36,11 @@ type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 const MEAN: f64 = 1.5;
 const VARIANCE: f64 = 0.25;
 
-fn main() -> Outcome<()> {
-    let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+fn main() -> ExitCode {
+    cli::seeded("Both algorithms, the samplers on data whose best denoiser is known, and what each mistake costs", run)
+}
+
+fn run(seed: u64) -> Outcome<()> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
@@ -48,7 +53,7 @@ fn main() -> Outcome<()> {
         "trained": trained(&sound, rng)?,
         "variance": which_variance(&sound)?,
         "steps": how_many_steps(&sound)?,
-        "s_curve": steps_on_the_s_curve(&sound, &mut ChaCha8Rng::seed_from_u64(seed + 2))?,
+        "s_curve": steps_on_the_s_curve(&sound, &mut ChaCha8Rng::seed_from_u64(seed.wrapping_add(2)))?,
         "mistakes": mistakes(&sound)?,
         "no_noise_two_points": two_points_without_noise(&sound)?,
         "clipping": clipping(&sound, rng)?,
@@ -60,7 +65,7 @@ fn main() -> Outcome<()> {
     println!("Figure: {}", figure_step_variance(&folder, &sound)?.display());
     println!("Figure: {}", figure_steps(&folder, &sound)?.display());
     println!("Figure: {}", figure_old_betas(&folder, &sound)?.display());
-    for path in figures_of_paths(&folder, &sound, &mut ChaCha8Rng::seed_from_u64(seed + 1))? {
+    for path in figures_of_paths(&folder, &sound, &mut ChaCha8Rng::seed_from_u64(seed.wrapping_add(1)))? {
         println!("Figure: {}", path.display());
     }
     println!("Figure: {}", figure_last_step(&folder, &sound, rng)?.display());

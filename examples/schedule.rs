@@ -7,16 +7,22 @@ mod support;
 use std::error::Error;
 use std::f64::consts::{FRAC_PI_2, LN_2};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::schedule::{alpha_bar, evenly_spaced_times};
 use literate_diffusion::{Result, Schedule, Step, paper, s_curve};
 use ndarray::array;
 use plotters::style::RGBColor;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Curve, Figure, GREEN, ORANGE, PURPLE, VERMILION};
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    cli::example("Schedules, how much signal each leaves, and what a change of T alone does", run)
+}
+
+fn run() -> std::result::Result<(), Box<dyn Error>> {
     let folder = support::figures();
     let numbers = json!({
         "by_hand": by_hand()?,

@@ -7,6 +7,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::elbo::{DecoderVariance, LinearVae};
 use literate_diffusion::evaluation::energy_distance;
@@ -24,6 +25,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Area, Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PURPLE, PX, VERMILION, dot, font, stroke};
 
@@ -32,7 +34,11 @@ type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 /// Steps that count as exact.
 const FINE: usize = 1000;
 
-fn main() -> Outcome<()> {
+fn main() -> ExitCode {
+    cli::example("The score that a noise predictor has learned, and the two equations of motion that it drives", run)
+}
+
+fn run() -> Outcome<()> {
     let folder = support::figures();
     let schedule = ContinuousSchedule::linear(paper::SDE_BETA_MIN, paper::SDE_BETA_MAX)?;
     let numbers = json!({

@@ -8,6 +8,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use layers::{Layer, plain_unet, residual_unet, time_channel_net, totals};
 use literate_diffusion::s_curve::{Marginal, SCurve};
@@ -19,6 +20,7 @@ use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, INK, ORANGE, PURPLE, Panel, VERMILION};
 
@@ -27,10 +29,13 @@ type Outcome<T> = std::result::Result<T, Box<dyn Error>>;
 /// The number of sines and cosines that stand for t.
 const WIDTH: usize = 128;
 /// What the three networks of `examples/unet_torch.rs` came to, with seed 0 and with seed 1.
-const TRAINED: [&str; 2] = ["book/src/results/unet-trained-0.json", "book/src/results/unet-trained-1.json"];
+const TRAINED: [&str; 2] = ["unet-trained-0", "unet-trained-1"];
 
-fn main() -> Outcome<()> {
-    let seed = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+fn main() -> ExitCode {
+    cli::seeded("The parts of the networks for images by hand, their shapes, and what it costs not to be told t", run)
+}
+
+fn run(seed: u64) -> Outcome<()> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let folder = support::figures();
     let ddpm = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
@@ -510,8 +515,8 @@ fn figure_dimensions(folder: &Path, schedule: &Schedule) -> Outcome<PathBuf> {
 }
 
 /// By how much the losses of the other two networks are above that of the one that is told t.
-fn of_the_trained(path: &str) -> Outcome<Value> {
-    let trained: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+fn of_the_trained(name: &str) -> Outcome<Value> {
+    let trained = support::result(name)?;
     let loss = |network: &str| trained["networks"][network]["loss"].as_f64().unwrap_or(f64::NAN);
     let share = |network: &str| loss(network) / loss("told") - 1.0;
     Ok(json!({ "hidden": share("hidden"), "plain": share("plain") }))
@@ -519,7 +524,7 @@ fn of_the_trained(path: &str) -> Outcome<Value> {
 
 /// The losses that the three networks came to.
 fn figure_trained(folder: &Path) -> Outcome<PathBuf> {
-    let trained: Value = serde_json::from_str(&std::fs::read_to_string(TRAINED[0])?)?;
+    let trained = support::result(TRAINED[0])?;
     let losses = |network: &str| -> Vec<(f64, f64)> {
         let tenths = trained["networks"][network]["tenths"].as_array().into_iter().flatten();
         tenths.enumerate().map(|(i, loss)| (100.0 * i as f64 + 50.0, loss.as_f64().unwrap_or(f64::NAN))).collect()

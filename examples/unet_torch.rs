@@ -24,7 +24,7 @@ use ndarray_rand::rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use support::cli;
-use support::files::write_atomically;
+use support::files::{writable, write_atomically};
 use support::processor;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -97,6 +97,7 @@ fn network(name: &str, seed: u64, device: Device) -> literate_diffusion::Result<
 fn compare(arguments: &Arguments) -> Outcome<()> {
     tch::set_num_threads(arguments.threads);
     let device = parse_device(&arguments.device)?;
+    writable(&arguments.out)?;
     let (train, test) = match &arguments.data {
         Some(folder) => (idx::load(folder, Split::Train)?, idx::load(folder, Split::Test)?),
         None => (boxes(1000, 0)?, boxes(1000, 1)?),
@@ -148,7 +149,6 @@ fn compare(arguments: &Arguments) -> Outcome<()> {
         "processor": processor(),
     });
     let path = arguments.out.join(format!("unet-trained-{}.json", arguments.seed));
-    std::fs::create_dir_all(&arguments.out)?;
     write_atomically(&path, serde_json::to_string_pretty(&result)?.as_bytes())?;
     println!("Written: {}", path.display());
     Ok(())

@@ -6,6 +6,7 @@ mod support;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use literate_diffusion::elbo::bits_per_dim;
 use literate_diffusion::evaluation::energy_distance;
@@ -30,6 +31,7 @@ use ndarray_rand::rand::{Rng, SeedableRng};
 use ndarray_rand::rand_distr::StandardNormal;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use support::cli;
 use support::files::write_atomically;
 use support::plot::{Axes, BLUE, Curve, Figure, GREEN, INK, ORANGE, PURPLE, VERMILION};
 
@@ -41,9 +43,12 @@ const AT_ONE: VarianceAtOne = VarianceAtOne::BetaTilde2;
 const VARIANCE: f64 = 0.25;
 const STEPS: [usize; 5] = [5, 10, 20, 50, 100];
 
-fn main() -> Outcome<()> {
-    let seed: u64 = std::env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
-    let rng = |stream| ChaCha8Rng::seed_from_u64(seed + stream);
+fn main() -> ExitCode {
+    cli::seeded("The best variance and a learned one, the weights of losses against the bound, and flow matching", run)
+}
+
+fn run(seed: u64) -> Outcome<()> {
+    let rng = |stream| ChaCha8Rng::seed_from_u64(seed.wrapping_add(stream));
     let folder = support::figures();
     let sound = Schedule::linear(paper::SOUND_TIMESTEPS, paper::SOUND_BETA_1, paper::SOUND_BETA_T)?;
     let ddpm = Schedule::linear(paper::DDPM_TIMESTEPS, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;

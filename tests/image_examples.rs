@@ -6,7 +6,9 @@
 #[path = "support/program.rs"]
 mod program;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -59,19 +61,26 @@ fn trained() -> (TempDir, TempDir) {
 #[test]
 fn usage() {
     for (name, arguments, words) in [
-        ("mnist", &["sample", "--steps", "0"][..], &["--steps", "1 or above"][..]),
+        ("mnist", &["sample", "--steps", "0"][..], &["--steps", "from 1"][..]),
         ("mnist", &["sample", "--class", "10"], &["mnist has the classes 0 to 9"]),
         ("cifar100", &["sample", "--class", "100"], &["cifar100 has the classes 0 to 99"]),
         ("mnist", &["sample", "--class", "-1"], &["-1"]),
         ("mnist", &["sample", "--eta", "1.5"], &["--eta", "from 0 to 1"]),
         ("mnist", &["sample", "--guidance", "2"], &["--class"]),
-        ("mnist", &["sample", "--count", "0"], &["--count", "1 or above"]),
+        ("mnist", &["sample", "--count", "0"], &["--count", "from 1"]),
+        ("mnist", &["sample", "--count", "10001"], &["--count", "to 10000"]),
         ("mnist", &["sample", "--device", "gpu"], &["cpu, cuda, cuda:N"]),
         ("mnist", &["figure", "mnist-x", "--alt", "x"], &["TITLE=PNG"]),
-        ("mnist", &["evaluate", "--samples", "1"], &["--samples", "2 or above"]),
-        ("mnist", &["evaluate", "--ranges", "0"], &["--ranges", "1 or above"]),
+        ("mnist", &["evaluate", "--samples", "1"], &["--samples", "from 2"]),
+        ("cifar100", &["evaluate", "--samples", "18446744073709551615"], &["--samples", "to 1000000"]),
+        ("mnist", &["compare", "--samples", "9223372036854775808"], &["--samples", "to 1000000"]),
+        ("mnist", &["evaluate", "--ranges", "0"], &["--ranges", "from 1"]),
         ("mnist", &["evaluate", "--steps", "1001"], &["1001", "T = 1000"]),
         ("mnist", &["train", "--widths", "12"], &["multiple of 8"]),
+        ("mnist", &["train", "--widths", "8000000"], &["at most 4096"]),
+        ("mnist", &["train", "--epochs", "2000000"], &["--epochs", "to 1000000"]),
+        ("mnist", &["train", "--batch", "2000000"], &["--batch", "to 1000000"]),
+        ("mnist", &["train", "--samples", "10001"], &["--samples", "from 0 to 10000"]),
         ("mnist", &["train", "--widths", "8,8,8,8"], &["at most 3 --widths"]),
         ("mnist", &["train", "--network", "plain-unet", "--widths", "8"], &["--widths is for --network residual-unet"]),
         ("cifar100", &["train", "--network", "time-channel"], &["one colour", "3"]),
@@ -94,6 +103,11 @@ fn files_that_are_not_there() {
     expect(&run("mnist", &["train", "--resume", utf8(&missing)]), 1, &[utf8(&missing), "cannot be read"]);
     let output = run("mnist", &train(nowhere.path(), nowhere.path(), &[]));
     expect(&output, 1, &[utf8(nowhere.path()), "train-images-idx3-ubyte"]);
+    // A name need not be UTF-8.
+    let data = OsStr::from_bytes(b"\xff");
+    let train = ["train", "--device", "cpu", "--out", utf8(nowhere.path()), "--data"];
+    let output = Command::new(program("mnist")).args(train).arg(data).output().unwrap();
+    expect(&output, 1, &["there is no such folder"]);
 }
 
 #[test]
@@ -139,6 +153,40 @@ fn weights_that_do_not_fit() {
     assert_eq!(fs::read(checkpoint).unwrap(), whole);
 }
 
+/// Weights of a network that no machine could hold, and weights that are not numbers.
+#[test]
+fn weights_that_are_no_use() {
+    let (_, out) = trained();
+    let weights = out.path().join("weights.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    let bad = out.path().join("bad.safetensors");
+    let sample = |weights: &Path| run("mnist", &["sample", "--weights", utf8(weights), "--out", utf8(out.path())]);
+
+    // Without the words that tell of the network, and with nothing but one array.
+    let header = r#"{"init_conv.weight":{"dtype":"F32","shape":[8000000,0,3,3],"data_offsets":[0,0]}}"#;
+    fs::write(&bad, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+    expect(&sample(&bad), 1, &[utf8(&bad), "8000000", "at most 4096"]);
+
+    let not_a_number = [&whole[..whole.len() - 4], &f32::NAN.to_le_bytes()].concat();
+    fs::write(&bad, not_a_number).unwrap();
+    expect(&sample(&bad), 1, &[utf8(&bad), "not a finite one"]);
+    assert!(!out.path().join("samples.png").exists());
+}
+
+/// A folder is tried before the work, and not only after it.
+#[test]
+fn folders_that_are_no_use() {
+    let (_, out) = trained();
+    let weights = out.path().join("weights.safetensors");
+    let below = weights.join("below");
+    for (command, more) in [("sample", &[][..]), ("evaluate", &[]), ("compare", &["--samples", "2"])] {
+        let mut program = Command::new(program("mnist"));
+        program.args([command, "--weights", utf8(&weights), "--out", utf8(&below), "--device", "cpu"]).args(more);
+        let output = program.env_remove("LITERATE_DIFFUSION_DATA").current_dir(out.path()).output().unwrap();
+        expect(&output, 1, &[utf8(&below), "cannot be written to"]);
+    }
+}
+
 /// Neither is the checkpoint of another run, when one goes on in its folder.
 #[test]
 fn another_runs_checkpoint_is_not_lost() {
@@ -155,11 +203,14 @@ fn another_runs_checkpoint_is_not_lost() {
 fn a_short_schedule_goes_on() {
     let (data, out) = (data(), tempfile::tempdir().unwrap());
     let setting = [&SMALL[..], &["--timesteps", "5"]].concat();
+    let lock = out.path().join("lock");
+    fs::write(&lock, "not of this program").unwrap();
     let output = run("mnist", &train(data.path(), out.path(), &setting));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let checkpoint = out.path().join("checkpoint.safetensors");
     let output = run("mnist", &train(data.path(), out.path(), &["--resume", utf8(&checkpoint)]));
     assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(fs::read(lock).unwrap(), b"not of this program");
 }
 
 /// Weights alone, in half precision, are smaller, and sampled from like others.
@@ -210,35 +261,42 @@ fn a_full_disk() {
     assert_eq!(files(), files_before);
 }
 
+/// Starts a run, and stops it by Ctrl-C while another one tries to use its folder. Returns what both said; nothing where the
+/// first one was done before that.
+fn stopped(data: &Path, out: &Path, setting: &[&str]) -> Option<(String, Output)> {
+    let child = Command::new(program("mnist")).args(train(data, out, setting)).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success(), "{name}");
+    until("an epoch is done", || out.join("metrics.csv").exists());
+    // It waits meanwhile: to begin, the other one may need as long as all epochs take.
+    signal("-STOP");
+    let other = run("mnist", &train(data, out, &[setting, &["--overwrite"]].concat()));
+    signal("-INT");
+    signal("-CONT");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let said = text(&output.stdout);
+    said.contains("Stopped after step").then_some((said, other))
+}
+
 /// One run is stopped by Ctrl-C and goes on, another is not: the same bytes. While one runs, no other may use its folder.
 #[test]
 fn stopped_and_resumed() {
     let data = data();
-    let [at_once, in_parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let setting = ["--widths", "8,8", "--batch", "4", "--epochs", "6", "--ema", "0.9", "--conditional"];
-    assert!(run("mnist", &train(data.path(), at_once.path(), &setting)).status.success());
-
-    let child = Command::new(program("mnist"))
-        .args(train(data.path(), in_parts.path(), &setting))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = child.id().to_string();
-    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success(), "{name}");
-    until("an epoch is done", || in_parts.path().join("metrics.csv").exists());
-    // It waits meanwhile: to begin, the other one may need as long as all six epochs take.
-    signal("-STOP");
-    let other = run("mnist", &train(data.path(), in_parts.path(), &[&setting[..], &["--overwrite"]].concat()));
-    signal("-INT");
-    signal("-CONT");
-    let stopped = child.wait_with_output().unwrap();
-    assert!(stopped.status.success());
+    let setting = |epochs| ["--widths", "8,8", "--batch", "4", "--ema", "0.9", "--conditional", "--epochs", epochs];
+    let begin = |epochs| {
+        let out = tempfile::tempdir().unwrap();
+        let (said, other) = stopped(data.path(), out.path(), &setting(epochs))?;
+        Some((epochs, out, said, other))
+    };
+    let begun = begin("6").or_else(|| begin("60"));
+    let (epochs, in_parts, said, other) = begun.expect("it was too fast to be stopped, twice");
     expect(&other, 1, &["another run writes to", utf8(in_parts.path())]);
-    let said = text(&stopped.stdout);
-    assert!(said.contains("Stopped after step"), "it was too fast to be stopped: {said}");
     for flag in ["--resume ", "--data ", "--samples 0", "--device cpu", "--threads 1"] {
         assert!(said.contains(flag), "{flag} is needed for the same result: {said}");
     }
+    let at_once = tempfile::tempdir().unwrap();
+    assert!(run("mnist", &train(data.path(), at_once.path(), &setting(epochs))).status.success());
 
     let checkpoint = in_parts.path().join("checkpoint.safetensors");
     let output = run("mnist", &train(data.path(), in_parts.path(), &["--resume", utf8(&checkpoint)]));
@@ -254,7 +312,7 @@ fn stopped_and_resumed() {
     assert_eq!(losses(&at_once), losses(&in_parts));
 }
 
-/// Pictures are the same for a seed, in whatever batches, and are there as PNG.
+/// The numbers are the same for a seed.
 #[test]
 fn evaluation() {
     let (_, out) = trained();
@@ -328,6 +386,7 @@ fn shipped_weights() {
     assert_eq!(of_no_class, sample("cifar100", &["--class", "82", "--guidance", "0"]));
 }
 
+/// Pictures are the same for a seed, in whatever batches, and are there as PNG.
 #[test]
 fn samples() {
     let (_, trained) = trained();

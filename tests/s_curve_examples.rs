@@ -1,13 +1,16 @@
 //! The S-curve examples as a user runs them: what is wrong is one clear sentence, nothing is lost, and a run repeats exactly.
+//! And what is wrong with the arguments or the folder of an example that only draws figures.
 #![cfg(unix)]
 
 #[path = "support/program.rs"]
 mod program;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use program::{expect, program, text, until, utf8};
 
@@ -21,30 +24,84 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap())).collect()
 }
 
-/// Starts a run, stops it by Ctrl-C once it has saved on its way, and returns what it said.
-fn stopped(name: &str, arguments: &[&str], checkpoint: &Path) -> String {
-    let mut child = Command::new(program(name)).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-    until("there is a checkpoint", || checkpoint.exists());
-    let first = fs::read(checkpoint).unwrap();
-    until("it is written again", || fs::read(checkpoint).is_ok_and(|now| now != first));
-    assert!(child.try_wait().unwrap().is_none(), "it was too fast to be stopped");
+fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let said = text(&output.stdout);
-    assert!(said.contains("Stopped after epoch"), "it was too fast to be stopped: {said}");
-    said
+}
+
+/// Starts a run of 40 epochs, and stops it by Ctrl-C once it has saved on its way. Where it is done before that, it is begun
+/// anew with 400. Returns how many there are, and what it said.
+fn stopped(name: &str, arguments: &[&str], out: &Path, checkpoint: &Path) -> (&'static str, String) {
+    for epochs in ["40", "400"] {
+        files(out).keys().for_each(|file| fs::remove_file(out.join(file)).unwrap());
+        let arguments = [arguments, &["--out", utf8(out), "--epochs", epochs]].concat();
+        let child = Command::new(program(name)).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        until("there is a checkpoint", || checkpoint.exists());
+        let first = fs::read(checkpoint).unwrap();
+        until("it is written again", || fs::read(checkpoint).is_ok_and(|now| now != first));
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stdout);
+        if said.contains("Stopped after epoch") {
+            assert!(output.status.success());
+            return (epochs, said);
+        }
+    }
+    panic!("it was too fast to be stopped, twice");
+}
+
+/// Those that take a seed, and those that take nothing.
+const DRAW: [(&str, bool); 14] = [
+    ("elbo", true),
+    ("forward", true),
+    ("gaussian", false),
+    ("guidance", false),
+    ("introduction", false),
+    ("mlp", false),
+    ("objective", true),
+    ("play", false),
+    ("posterior", false),
+    ("sampler", true),
+    ("schedule", false),
+    ("score", false),
+    ("unet", true),
+    ("variants", true),
+];
+
+#[test]
+fn arguments_of_examples_that_draw() {
+    for (name, takes_a_seed) in DRAW {
+        let no_number = if takes_a_seed { &["'x'", "SEED"][..] } else { &["'x'"] };
+        expect(&run(name, &["x"]), 2, no_number);
+        expect(&run(name, &["--seed"]), 2, &["--seed"]);
+        expect(&Command::new(program(name)).arg(OsStr::from_bytes(b"\xff")).output().unwrap(), 2, &[]);
+        let help = run(name, &["--help"]);
+        assert!(help.status.success() && text(&help.stdout).contains("Usage: "), "{name}");
+    }
+    expect(&run("s_curve_exact", &["x"]), 2, &["'x'", "POINTS"]);
+}
+
+/// Where `target` is no folder, none of them begins.
+#[test]
+fn a_folder_that_cannot_be_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("target"), "mine").unwrap();
+    for name in DRAW.into_iter().map(|(name, _)| name).chain(["s_curve_exact", "evaluation"]) {
+        let output = Command::new(program(name)).current_dir(folder.path()).output().unwrap();
+        expect(&output, 1, &["target/figures cannot be written to"]);
+        assert!(output.stdout.is_empty(), "{name}");
+    }
 }
 
 #[test]
 fn usage() {
     for (arguments, words) in [
-        (&["--epochs", "0"][..], &["--epochs", "1 or above"][..]),
-        (&["--batch", "0"], &["--batch", "1 or above"]),
+        (&["--epochs", "0"][..], &["--epochs", "from 1"][..]),
+        (&["--epochs", "18446744073709551615"], &["--epochs", "1000000"]),
+        (&["--batch", "0"], &["--batch", "from 1"]),
         (&["--lr", "nan"], &["--lr", "finite"]),
         (&["--lr=-1"], &["--lr", "above 0"]),
         (&["--timesteps", "0"], &["--timesteps", "from 1"]),
-        (&["--timesteps", "100000000000"], &["--timesteps", "1000000"]),
+        (&["--timesteps", "10001"], &["--timesteps", "to 10000"]),
         (&["--schedule", "square"], &["--schedule", "cosine"]),
         (&["--resume", "x", "--epochs", "3"], &["--resume", "--epochs"]),
     ] {
@@ -84,12 +141,9 @@ fn numbers_that_are_none() {
 #[test]
 fn stopped_and_resumed() {
     let [at_once, in_parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let arguments = |out: &'static str| vec!["--epochs", "40", "--timesteps", "20", "--seed", "3", "--out", out];
-    let leaked = |path: &Path| -> &'static str { Box::leak(utf8(path).to_owned().into_boxed_str()) };
-    let (first, second) = (arguments(leaked(at_once.path())), arguments(leaked(in_parts.path())));
-    let other = std::thread::spawn(move || run("s_curve", &first));
+    let arguments = ["--timesteps", "20", "--seed", "3"];
     let checkpoint = in_parts.path().join("s_curve-checkpoint.safetensors");
-    let said = stopped("s_curve", &second, &checkpoint);
+    let (epochs, said) = stopped("s_curve", &arguments, in_parts.path(), &checkpoint);
     assert!(said.contains(&format!("--resume {}", utf8(&checkpoint))), "{said}");
 
     // Cut anywhere, it is not a whole file.
@@ -101,9 +155,13 @@ fn stopped_and_resumed() {
     }
     fs::remove_file(cut).unwrap();
 
-    let output = run("s_curve", &["--resume", utf8(&checkpoint)]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(other.join().unwrap().status.success());
+    let of_all = [&arguments[..], &["--out", utf8(at_once.path()), "--epochs", epochs]].concat();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run("s_curve", &of_all));
+        let output = run("s_curve", &["--resume", utf8(&checkpoint)]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(other.join().unwrap().status.success());
+    });
     let [want, got] = [&at_once, &in_parts].map(|folder| files(folder.path()));
     assert_eq!(want.keys().collect::<Vec<_>>(), got.keys().collect::<Vec<_>>());
     assert!(want.len() > 7, "{:?}", want.keys());
@@ -118,6 +176,21 @@ fn stopped_and_resumed() {
     assert_eq!(files(in_parts.path())["s_curve-checkpoint.before.safetensors"], finished);
 }
 
+/// After the training there is nothing left to save, so Ctrl-C ends the program there.
+#[test]
+fn stopped_after_the_training() {
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["--epochs", "1", "--timesteps", "500", "--out", utf8(out.path())];
+    let mut program = Command::new(program("s_curve"));
+    let child = program.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the report has begun", || out.path().join("s_curve-data.svg").exists());
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(text(&output.stderr), "stopped by Ctrl-C; the training is done and its checkpoint is saved\n");
+    assert!(!out.path().join("s_curve-numbers.json").exists());
+}
+
 #[cfg(feature = "torch")]
 mod in_libtorch {
     use super::*;
@@ -125,12 +198,13 @@ mod in_libtorch {
     #[test]
     fn usage() {
         for (arguments, words) in [
-            (&["train", "--epochs", "0"][..], &["--epochs", "1 or above"][..]),
+            (&["train", "--epochs", "0"][..], &["--epochs", "from 1"][..]),
+            (&["train", "--batch", "9223372036854775808"], &["--batch", "1000000"]),
             (&["train", "--device", "gpu"], &["cpu, cuda, cuda:N"]),
             (&["sample", "--steps", "101"], &["--steps", "T = 100"]),
             (&["sample", "--eta", "2"], &["--eta", "from 0 to 1"]),
             (&["sample", "--count", "10001"], &["--count", "10000"]),
-            (&["evaluate", "--pairs", "0"], &["--pairs", "1 or above"]),
+            (&["evaluate", "--pairs", "0"], &["--pairs", "from 1"]),
         ] {
             expect(&run("s_curve_torch", arguments), 2, words);
         }
@@ -140,11 +214,12 @@ mod in_libtorch {
     #[test]
     fn stopped_and_resumed() {
         let [at_once, in_parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let arguments = ["train", "--epochs", "30", "--seed", "3", "--out"];
-        let output = run("s_curve_torch", &[&arguments[..], &[utf8(at_once.path())]].concat());
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        let arguments = ["train", "--seed", "3"];
         let checkpoint = in_parts.path().join("s_curve_torch-checkpoint.safetensors");
-        let said = stopped("s_curve_torch", &[&arguments[..], &[utf8(in_parts.path())]].concat(), &checkpoint);
+        let (epochs, said) = stopped("s_curve_torch", &arguments, in_parts.path(), &checkpoint);
+        let output =
+            run("s_curve_torch", &[&arguments[..], &["--out", utf8(at_once.path()), "--epochs", epochs]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
         for flag in ["--resume ", "--device cpu", "--threads 1"] {
             assert!(said.contains(flag), "{flag} is needed for the same result: {said}");
         }
@@ -156,6 +231,12 @@ mod in_libtorch {
             assert!(want[&name] == got[&name], "{name} differs");
         }
 
+        let below = checkpoint.join("below");
+        let nowhere = ["--weights", utf8(&checkpoint), "--out", utf8(&below)];
+        for command in ["sample", "evaluate"] {
+            let output = run("s_curve_torch", &[&[command][..], &nowhere].concat());
+            expect(&output, 1, &[utf8(&below), "cannot be written to"]);
+        }
         let weights = ["--weights", utf8(&checkpoint), "--out", utf8(in_parts.path())];
         for command in [&["sample", "--count", "50"][..], &["evaluate", "--count", "50", "--pairs", "1"]] {
             let output = run("s_curve_torch", &[command, &weights].concat());
@@ -165,7 +246,7 @@ mod in_libtorch {
         let numbers: serde_json::Value = serde_json::from_slice(numbers).unwrap();
         assert_eq!(numbers["over_t"].as_array().unwrap().len(), 100);
         let (loss, floor) = (numbers["loss"].as_f64().unwrap(), numbers["floor"].as_f64().unwrap());
-        // Thirty epochs are not many, but better than none, which has a loss of 1.
+        // Forty epochs are not many, but better than none, which has a loss of 1.
         assert!(floor < loss && loss < 0.9, "{loss}, {floor}");
     }
 }

@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::{Arg, Command, value_parser};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::figures;
+use super::files::writable;
 
 /// Exit status 0, or 1 with one sentence on standard error. (clap itself ends with 2 where the usage is wrong.)
 pub fn run(main: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
@@ -19,6 +23,26 @@ pub fn run(main: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
     }
 }
 
+/// Runs an example that takes no argument and draws figures. `--help` says `about`.
+pub fn example(about: &'static str, main: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
+    Command::new(env!("CARGO_CRATE_NAME")).about(about).get_matches();
+    run(|| {
+        writable(&figures())?;
+        main()
+    })
+}
+
+/// The same for an example that takes a seed.
+pub fn seeded(about: &'static str, main: impl FnOnce(u64) -> Result<(), Box<dyn Error>>) -> ExitCode {
+    let seed = Arg::new("SEED").help("Everything random follows from it").default_value("0");
+    let arguments = Command::new(env!("CARGO_CRATE_NAME")).about(about).arg(seed.value_parser(value_parser!(u64)));
+    let seed = arguments.get_matches().get_one::<u64>("SEED").copied().unwrap_or_default();
+    run(|| {
+        writable(&figures())?;
+        main(seed)
+    })
+}
+
 /// For clap: a finite number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -27,11 +51,19 @@ pub fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The largest count of a command line: with more of anything, a run would not end.
+pub const MOST: usize = 1_000_000;
+
 /// For clap: a whole number, 1 or above.
 pub fn count(text: &str) -> Result<usize, String> {
+    within(text, 1, MOST)
+}
+
+/// For clap: a whole number from the least to the most.
+pub fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("it must be a whole number, 1 or above".to_owned()),
+        Ok(n) if (least..=most).contains(&n) => Ok(n),
+        _ => Err(format!("it must be a whole number from {least} to {most}")),
     }
 }
 
@@ -76,17 +108,6 @@ pub fn device(text: &str) -> Result<String, String> {
     Err("it must be cpu, cuda, cuda:N with a whole number N, or auto".to_owned())
 }
 
-/// For clap: a number of timesteps. More than a million would not end.
-pub fn timesteps(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(n) if (1..=MOST_TIMESTEPS).contains(&n) => Ok(n),
-        _ => Err(format!("it must be a whole number from 1 to {MOST_TIMESTEPS}")),
-    }
-}
-
-/// The largest T of a command line.
-pub const MOST_TIMESTEPS: usize = 1_000_000;
-
 /// As a shell takes it for one word.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
@@ -111,12 +132,16 @@ pub fn progress(count: u64, done: u64, what: &str, unit: &'static str) -> Progre
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
 }
 
-/// A flag that Ctrl-C raises, so that a long run can save before it ends. A second Ctrl-C ends it at once.
+/// A flag that Ctrl-C raises, so that a long run can save before it ends. A second Ctrl-C ends it at once, and so does the
+/// first one after the flag was dropped: then nothing is left to save.
 pub fn stop_flag() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::SeqCst) {
+    let raised = Arc::downgrade(&flag);
+    ctrlc::set_handler(move || match raised.upgrade() {
+        Some(flag) if !flag.swap(true, Ordering::SeqCst) => (),
+        Some(_) => std::process::exit(130),
+        None => {
+            eprintln!("stopped by Ctrl-C; the training is done and its checkpoint is saved");
             std::process::exit(130);
         }
     })?;

@@ -1,6 +1,6 @@
 //! Writing files so that none is ever left half-written.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes).map_err(in_words)?;
     file.as_file().sync_all().map_err(in_words)?;
     file.persist(path).map_err(|error| in_words(error.error))?;
+    Ok(())
+}
+
+/// Fails where no file can be written to a folder (made where it is missing): to be learned before the work, not after.
+pub fn writable(folder: &Path) -> Result<(), Error> {
+    let in_words = |error: Error| {
+        let folder = folder.display();
+        Error::new(error.kind(), format!("{folder} cannot be written to ({error}); free it, or choose another folder"))
+    };
+    std::fs::create_dir_all(folder).map_err(in_words)?;
+    tempfile::tempfile_in(folder).map_err(in_words)?;
     Ok(())
 }
 
@@ -52,7 +63,8 @@ pub fn lock(folder: &Path) -> Result<File, Error> {
         Error::new(error.kind(), format!("{} cannot be written ({error}); choose another --out", path.display()))
     };
     std::fs::create_dir_all(folder).map_err(in_words)?;
-    let file = File::create(&path).map_err(in_words)?;
+    // A file of this name may be the user's: what is in it stays.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(in_words)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// T; where it is not 100, the schedule is rescaled, so that alpha_bar_T stays
-    #[arg(long, value_parser = cli::timesteps, default_value_t = 100)]
+    #[arg(long, value_parser = timesteps, default_value_t = 100)]
     timesteps: usize,
     /// The kind of noise schedule [sound: linear, classic: sigmoid]
     #[arg(long, value_enum)]
@@ -55,6 +55,11 @@ pub struct Args {
     #[arg(long, value_name = "CHECKPOINT",
           conflicts_with_all = ["preset", "epochs", "batch", "lr", "seed", "timesteps", "schedule"])]
     resume: Option<PathBuf>,
+}
+
+/// For clap: T. The network has a row for each t in each of its layers, and a sample takes as many steps.
+fn timesteps(text: &str) -> Result<usize, String> {
+    cli::within(text, 1, 10_000)
 }
 
 impl Args {
@@ -175,8 +180,7 @@ impl Setting {
             let missing = || CheckpointError::Missing { path: path.to_owned(), what: format!("setting {name}") };
             command.push(format!("--{name}={}", words.get(name).ok_or_else(missing)?));
         }
-        let unusable =
-            |_| CheckpointError::Damaged { path: path.to_owned(), reason: "its settings are not settings".to_owned() };
+        let unusable = |_| CheckpointError::damaged(path, "its settings are not settings");
         Ok(Self::new(&Args::try_parse_from(command).map_err(unusable)?)?)
     }
 }
@@ -310,10 +314,12 @@ impl Run {
     }
 
     /// Figures and numbers: what the network learned, and how good its samples are.
+    ///
+    /// `sample` has the number of samples, what they are drawn with, and at which times their states are wanted beside x_0.
     pub fn report(
         &self,
         net: &MlpDiffusion<f32>,
-        sample: impl Fn(usize, Draws) -> literate_diffusion::Result<Vec<Array2<f64>>>,
+        sample: impl Fn(usize, Draws, &[usize]) -> literate_diffusion::Result<Vec<Array2<f64>>>,
     ) -> Result<(), Box<dyn Error>> {
         let (floors, losses) = self.losses_over_t(net)?;
         let (floor, loss) = (mean(&floors), mean(&losses));
@@ -323,8 +329,9 @@ impl Run {
         self.draw_forward()?;
         self.draw_losses()?;
         self.draw_losses_over_t(&floors, &losses)?;
-        let path = sample(2000, Draws::Path)?;
-        self.draw_reverse(&path)?;
+        let times = shown_times(self.setting.schedule.timesteps());
+        let path = sample(2000, Draws::Path, &times)?;
+        self.draw_reverse(&times, &path)?;
         self.draw_samples(&path[path.len() - 1])?;
         let numbers = json!({
             "setting": self.setting.words(),
@@ -387,13 +394,13 @@ impl Run {
     /// Twenty pairs of 2,000 samples and 2,000 fresh points, and twenty of fresh points alone as the yardstick.
     fn quality(
         &self,
-        sample: impl Fn(usize, Draws) -> literate_diffusion::Result<Vec<Array2<f64>>>,
+        sample: impl Fn(usize, Draws, &[usize]) -> literate_diffusion::Result<Vec<Array2<f64>>>,
     ) -> Result<Value, Box<dyn Error>> {
         const PAIRS: usize = 20;
         let (count, lines) = (2000, directions(64));
         let mut distances = [(); 4].map(|()| Vec::new());
         for pair in 0..PAIRS {
-            let samples = sample(count, Draws::Samples(pair))?.pop().ok_or("sampling gave no state")?;
+            let samples = sample(count, Draws::Samples(pair), &[])?.pop().ok_or("sampling gave no state")?;
             let fresh = |draws| self.setting.curve.points(count, &mut rng(self.setting.seed, draws));
             let (fresh, more) = (fresh(Draws::Fresh(pair)), fresh(Draws::MoreFresh(pair)));
             distances[0].push(energy_distance(&samples, &fresh)?);
@@ -448,16 +455,8 @@ impl Run {
         Ok(())
     }
 
-    fn draw_reverse(&self, path: &[Array2<f64>]) -> Result<(), Box<dyn Error>> {
-        let last = path.len() - 1;
-        // Most of the S appears in the last few steps: show more of those.
-        let panels_after_first = last.min(9);
-        let mut times: Vec<usize> = vec![0];
-        for i in 1..=panels_after_first {
-            let wanted = (last as f64 * (i as f64 / panels_after_first as f64).powi(2)).round() as usize;
-            times.push(wanted.max(times[i - 1] + 1));
-        }
-        let states: Vec<(usize, Array2<f64>)> = times.into_iter().rev().map(|t| (t, path[last - t].clone())).collect();
+    fn draw_reverse(&self, times: &[usize], path: &[Array2<f64>]) -> Result<(), Box<dyn Error>> {
+        let states: Vec<(usize, Array2<f64>)> = times.iter().copied().rev().zip(path.iter().cloned()).collect();
         let count = states.len();
         let alt = format!("{count} panels of the reverse process: a round cloud of noise contracts into the S-curve.");
         let range = around(&[&first_points(&path[0])]);
@@ -512,6 +511,18 @@ fn panels(states: &[(usize, Array2<f64>)], colour: plotters::style::RGBColor) ->
             clouds: vec![Cloud { label: "", colour, points: points.view() }],
         })
         .collect()
+}
+
+/// The times that the panels of the reverse process show, from 0 to the last.
+fn shown_times(last: usize) -> Vec<usize> {
+    // Most of the S appears in the last few steps: show more of those.
+    let panels_after_first = last.min(9);
+    let mut times: Vec<usize> = vec![0];
+    for i in 1..=panels_after_first {
+        let wanted = (last as f64 * (i as f64 / panels_after_first as f64).powi(2)).round() as usize;
+        times.push(wanted.max(times[i - 1] + 1));
+    }
+    times
 }
 
 /// As many points as a panel shows.

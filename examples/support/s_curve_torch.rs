@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::CheckpointError;
-use crate::support::files::{keep_older, lock, write_atomically};
+use crate::support::files::{keep_older, lock, writable, write_atomically};
 use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, Panel};
 use crate::support::tensors::Tensors;
 use crate::support::{cli, figures};
@@ -162,10 +162,7 @@ pub struct SampleArguments {
 
 /// For clap: a number of points. Each is compared with each, and 10,000 is as many as the data has.
 fn points_of_a_set(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if (1..=POINTS).contains(&count) => Ok(count),
-        _ => Err(format!("it must be a whole number from 1 to {POINTS}")),
-    }
+    cli::within(text, 1, POINTS)
 }
 
 /// For clap: a number of sampling steps.
@@ -220,9 +217,10 @@ impl Run {
             setting = serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?;
             losses = serde_json::from_str(file.word(path, "losses")?).map_err(damaged)?;
             over_t = serde_json::from_str(file.word(path, "over_t")?).map_err(damaged)?;
-            if setting.epochs == 0 || setting.batch == 0 {
-                let reason = "its settings have no epoch, or no point in a batch".to_owned();
-                return Err(CheckpointError::Damaged { path: path.to_owned(), reason }.into());
+            let Setting { epochs, batch, .. } = setting;
+            if ![epochs, batch].iter().all(|count| (1..=cli::MOST).contains(count)) {
+                let reason = format!("{epochs} epochs, batch {batch}: both must lie between 1 and {}", cli::MOST);
+                return Err(CheckpointError::damaged(path, reason).into());
             }
             checkpoint = Some((path, file));
         }
@@ -356,7 +354,9 @@ impl Weights {
 }
 
 impl EvaluateArguments {
-    pub fn device(&self) -> Outcome<Device> {
+    /// The device, once it is known that the folder can be written to.
+    pub fn begin(&self) -> Outcome<Device> {
+        writable(&self.out)?;
         self.machine.prepare()
     }
 
@@ -430,7 +430,9 @@ impl EvaluateArguments {
 }
 
 impl SampleArguments {
-    pub fn device(&self) -> Outcome<Device> {
+    /// The device, once it is known that the folder can be written to.
+    pub fn begin(&self) -> Outcome<Device> {
+        writable(&self.out)?;
         self.machine.prepare()
     }
 
@@ -518,5 +520,5 @@ fn load(path: &Path) -> Result<Tensors, CheckpointError> {
 }
 
 fn damaged(path: &Path, error: &serde_json::Error) -> CheckpointError {
-    CheckpointError::Damaged { path: path.to_owned(), reason: format!("its settings cannot be read: {error}") }
+    CheckpointError::damaged(path, format!("its settings cannot be read: {error}"))
 }

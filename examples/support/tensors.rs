@@ -1,23 +1,19 @@
 //! Checkpoints of tensors: as [`Checkpoint`](super::checkpoint::Checkpoint), for what libtorch computes with.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use literate_diffusion::torch::tch::{Device, Kind, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::Dtype;
 
-use super::checkpoint::CheckpointError;
-use super::files::write_atomically;
+use super::checkpoint::{CheckpointError, Part, Words, read, write};
 
 /// Named tensors and a few words, in one `.safetensors` file; `kind` tells the programs apart.
 pub struct Tensors {
     pub kind: String,
-    /// Settings and positions, as text. A file of another program has none.
-    pub words: BTreeMap<String, String>,
+    /// A file of another program has none.
+    pub words: Words,
     pub tensors: Vec<(String, Tensor)>,
 }
-
-const WORDS: &str = "literate-diffusion";
 
 /// The kinds of number that are written as they are, by their names in the file.
 const KINDS: [(Kind, Dtype); 5] = [
@@ -34,36 +30,19 @@ impl Tensors {
             let dtype = KINDS.iter().find(|(kind, _)| *kind == tensor.kind()).map(|(_, dtype)| *dtype);
             let dtype = dtype.ok_or_else(|| std::io::Error::other(format!("{name} holds {:?}", tensor.kind())))?;
             let shape: Vec<usize> = tensor.size().iter().filter_map(|&length| usize::try_from(length).ok()).collect();
-            Ok((name, dtype, shape, bytes(tensor)))
+            Ok(Part { name: name.clone(), dtype, shape, bytes: bytes(tensor) })
         });
-        let parts = parts.collect::<Result<Vec<_>, std::io::Error>>()?;
-        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(std::io::Error::other)?))
-        });
-        let views = views.collect::<Result<Vec<_>, std::io::Error>>()?;
-        // All words as one: the order of several would be another at each saving.
-        let words = serde_json::to_string(&(&self.kind, &self.words))?;
-        let file = safetensors::serialize(views, Some(HashMap::from([(WORDS.to_owned(), words)])))
-            .map_err(std::io::Error::other)?;
-        write_atomically(path, &file)
+        write(path, &self.kind, &self.words, &parts.collect::<Result<Vec<_>, std::io::Error>>()?)
     }
 
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let file =
-            std::fs::read(path).map_err(|reason| CheckpointError::Unreadable { path: path.to_owned(), reason })?;
-        let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
-        let (_, header) = SafeTensors::read_metadata(&file).map_err(|e| damaged(e.to_string()))?;
-        let views = SafeTensors::deserialize(&file).map_err(|e| damaged(e.to_string()))?;
-        let words = header.metadata().as_ref().and_then(|metadata| metadata.get(WORDS));
-        let (kind, words) = words
-            .and_then(|words| serde_json::from_str(words).ok())
-            .unwrap_or_else(|| ("another program".to_owned(), BTreeMap::new()));
-        let tensors = views.tensors().into_iter().map(|(name, view)| {
-            let kind = KINDS.iter().find(|(_, dtype)| *dtype == view.dtype()).map(|(kind, _)| *kind);
-            let kind = kind.ok_or_else(|| damaged(format!("{name} holds {:?}", view.dtype())))?;
-            let shape: Vec<i64> = view.shape().iter().filter_map(|&length| i64::try_from(length).ok()).collect();
-            let tensor =
-                Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|e| damaged(format!("{name}: {e}")))?;
+        let (kind, words, parts) = read(path)?;
+        let tensors = parts.into_iter().map(|Part { name, dtype, shape, bytes }| {
+            let kind = KINDS.iter().find(|(_, other)| *other == dtype).map(|(kind, _)| *kind);
+            let kind = kind.ok_or_else(|| CheckpointError::damaged(path, format!("{name} holds {dtype:?}")))?;
+            let shape: Vec<i64> = shape.iter().filter_map(|&length| i64::try_from(length).ok()).collect();
+            let tensor = Tensor::f_from_data_size(&bytes, &shape, kind)
+                .map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))?;
             Ok((name, tensor))
         });
         let mut tensors = tensors.collect::<Result<Vec<_>, CheckpointError>>()?;

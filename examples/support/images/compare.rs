@@ -21,7 +21,7 @@ use super::record::record;
 use super::sample::{shape, shipped};
 use super::{Machine, Outcome, grid, load, out, usage};
 use crate::DATA_SET;
-use crate::support::files::write_atomically;
+use crate::support::files::{writable, write_atomically};
 use crate::support::{cli, data};
 
 #[derive(Debug, Clone, Args)]
@@ -108,13 +108,14 @@ pub fn compare(arguments: &Arguments) -> Outcome<()> {
     }
     let train = Labelled::new(&load(arguments.data.as_deref(), Split::Train)?, device);
     let test = Labelled::new(&load(arguments.data.as_deref(), Split::Test)?, device);
-    if arguments.samples < 2 || 2 * arguments.samples > test.count() {
+    if 2 * arguments.samples > test.count() {
         usage(&format!(
             "--samples is {}, but there are {} test pictures, half of which is the most",
             arguments.samples,
             test.count()
         ));
     }
+    writable(&arguments.out)?;
     let classifier = classifier_of(arguments.classifier_epochs, arguments.seed, &train)?;
     let real = classifier.features(&test.drawn(arguments.samples, arguments.seed), arguments.batch)?;
     let yardstick =

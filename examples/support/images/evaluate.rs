@@ -25,7 +25,7 @@ use super::record::{command, device_name};
 use super::sample::{Variance, shape, shipped};
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
-use crate::support::files::write_atomically;
+use crate::support::files::{writable, write_atomically};
 use crate::support::{cli, data, processor};
 
 #[derive(Debug, Clone, Args)]
@@ -71,10 +71,7 @@ pub struct Arguments {
 
 /// For clap: a number of pictures that has a spread.
 pub fn two_or_more(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count >= 2 => Ok(count),
-        _ => Err("it must be a whole number, 2 or above".to_owned()),
-    }
+    cli::within(text, 2, cli::MOST)
 }
 
 /// Pictures as bytes, (N, channels, height, width), and the class of each.
@@ -120,6 +117,7 @@ pub fn evaluate(arguments: &Arguments) -> Outcome<()> {
     let of = |split| Ok::<_, Box<dyn Error>>(Labelled::new(&load(arguments.data.as_deref(), split)?, device));
     let (train, test) = (of(Split::Train)?, of(Split::Test)?);
     fits(arguments, model, test.count());
+    writable(&arguments.out)?;
     println!("{model}; seed {}", arguments.seed);
 
     let (bound, bound_seconds) = timed(|| bound_of(arguments, net.as_ref(), model, &test))?;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Outcome;
 use crate::DATA_SET;
 use crate::support::checkpoint::CheckpointError;
-use crate::support::cli::MOST_TIMESTEPS;
+use crate::support::cli::MOST;
 use crate::support::tensors::Tensors;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ impl From<Objective> for Prediction {
     }
 }
 
+/// Channels of a level: with more, a network does not fit into memory.
+pub const MOST_WIDTH: usize = 4096;
+
 /// A network, its schedule and what it predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -109,10 +112,10 @@ impl Model {
         })
     }
 
-    /// What is wrong with a model that a file tells of: one of the command line was checked there.
+    /// What is wrong with a model that a file tells of: one of the command line was checked there, within the same limits.
     pub fn check(&self) -> Result<(), String> {
-        if !(1..=MOST_TIMESTEPS).contains(&self.timesteps) {
-            return Err(format!("its T is {}, but it must lie between 1 and {MOST_TIMESTEPS}", self.timesteps));
+        if !(1..=MOST).contains(&self.timesteps) {
+            return Err(format!("its T is {}, but it must lie between 1 and {MOST}", self.timesteps));
         }
         if ![0, DATA_SET.classes].contains(&self.classes) {
             let expected = DATA_SET.classes;
@@ -122,8 +125,8 @@ impl Model {
         if !widths.contains(&self.widths.len()) {
             return Err(format!("it has {} widths, but {widths:?} were expected", self.widths.len()));
         }
-        match self.widths.iter().find(|&&width| width == 0 || width > 4096 || width % 8 != 0) {
-            Some(width) => Err(format!("a width is {width}, but it must be a multiple of 8, at most 4096")),
+        match self.widths.iter().find(|&&width| width == 0 || width > MOST_WIDTH || width % 8 != 0) {
+            Some(width) => Err(format!("a width is {width}, but it must be a multiple of 8, at most {MOST_WIDTH}")),
             None => Ok(()),
         }
     }
@@ -142,12 +145,18 @@ impl Model {
 
     /// The model that a file says it holds, or that its tensors tell of where it says nothing.
     fn of_file(path: &Path, file: &Tensors) -> Outcome<Self> {
-        let Ok(words) = file.word(path, "model") else {
-            return Self::of_names(path, &file.tensors);
+        let model = match file.word(path, "model") {
+            Ok(words) => Self::of_words(path, words)?,
+            Err(_) => Self::of_names(path, &file.tensors)?,
         };
-        let model: Self = serde_json::from_str(words).map_err(|error| CheckpointError::Damaged {
-            path: path.to_owned(),
-            reason: format!("what it says of its network cannot be read: {error}"),
+        model.check().map_err(|reason| CheckpointError::damaged(path, reason))?;
+        Ok(model)
+    }
+
+    /// The model that a file says it holds.
+    fn of_words(path: &Path, words: &str) -> Outcome<Self> {
+        let model: Self = serde_json::from_str(words).map_err(|error| {
+            CheckpointError::damaged(path, format!("what it says of its network cannot be read: {error}"))
         })?;
         if model.data != DATA_SET.name {
             let (path, got, expected) = (path.to_owned(), model.data, DATA_SET.name.to_owned());
@@ -155,7 +164,6 @@ impl Model {
                 CheckpointError::Different { path, what: "data set".to_owned(), got, expected, hint: "" }.into()
             );
         }
-        model.check().map_err(|reason| CheckpointError::Damaged { path: path.to_owned(), reason })?;
         Ok(model)
     }
 
@@ -211,6 +219,13 @@ pub struct Trained {
 }
 
 impl Trained {
+    /// Fails where a weight is not a finite number.
+    fn new(model: Model, path: &Path, weights: Vec<(String, Tensor)>) -> Outcome<Self> {
+        let trained = Self { model, path: path.to_owned(), weights };
+        trained.check(Kind::Float)?;
+        Ok(trained)
+    }
+
     /// From a file of weights, or from a checkpoint, of which it takes the running average where there is one.
     pub fn open(path: &Path) -> Outcome<Self> {
         if !path.exists() {
@@ -225,7 +240,7 @@ impl Trained {
         let file = Tensors::load(path)?;
         let model = Model::of_file(path, &file)?;
         let weights = ["average.", "weights."].into_iter().find_map(|part| file.part(part)).unwrap_or(file.tensors);
-        Ok(Self { model, path: path.to_owned(), weights })
+        Self::new(model, path, weights)
     }
 
     /// From a checkpoint, the weights as the last step left them; nothing where the file has no running average beside them.
@@ -233,16 +248,24 @@ impl Trained {
         let file = Tensors::load(path)?;
         let model = Model::of_file(path, &file)?;
         let both = file.part("average.").and(file.part("weights."));
-        Ok(both.map(|weights| Self { model, path: path.to_owned(), weights }))
+        both.map(|weights| Self::new(model, path, weights)).transpose()
+    }
+
+    /// Fails where a weight is not a finite number, or too large for a kind of number.
+    fn check(&self, kind: Kind) -> Outcome<()> {
+        let finite = |tensor: &Tensor| tensor.to_kind(kind).isfinite().all().int64_value(&[]) == 1;
+        match self.weights.iter().find(|(_, tensor)| !finite(tensor)) {
+            Some((name, _)) => {
+                let from = self.path.display();
+                Err(format!("{from}: {name} has a number that is not a finite one as {kind:?}; train anew").into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes the weights alone, with the model in words, rounded to a kind of number. Fails where one is too large for it.
     pub fn save(&self, path: &Path, kind: Kind) -> Outcome<()> {
-        let finite = |tensor: &Tensor| tensor.to_kind(kind).isfinite().all().int64_value(&[]) == 1;
-        if let Some((name, _)) = self.weights.iter().find(|(_, tensor)| !finite(tensor)) {
-            let from = self.path.display();
-            return Err(format!("{from}: {name} has a number that is not a finite one as {kind:?}; train anew").into());
-        }
+        self.check(kind)?;
         self.model.save_weights(path, &self.weights, kind)
     }
 

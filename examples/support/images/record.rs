@@ -38,7 +38,7 @@ pub fn device_name(device: Device) -> String {
 
 /// What was typed, so that it can be typed again.
 pub fn command() -> String {
-    let arguments: Vec<_> = std::env::args().skip(1).map(|argument| quoted(&argument)).collect();
+    let arguments: Vec<_> = std::env::args_os().skip(1).map(|argument| quoted(&argument.to_string_lossy())).collect();
     let profile = if cfg!(debug_assertions) { "" } else { "--release " };
     format!("cargo run {profile}--features torch --example {} -- {}", DATA_SET.name, arguments.join(" "))
 }

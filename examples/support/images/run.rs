@@ -93,12 +93,10 @@ impl Start {
             let (path, got) = (path.to_owned(), file.kind);
             return Err(CheckpointError::Foreign { path, got, expected: kind() }.into());
         }
-        let damaged = |error: serde_json::Error| CheckpointError::Damaged {
-            path: path.to_owned(),
-            reason: format!("its settings cannot be read: {error}"),
-        };
+        let damaged =
+            |error: serde_json::Error| CheckpointError::damaged(path, format!("its settings cannot be read: {error}"));
         let setting: Setting = serde_json::from_str(file.word(path, "setting")?).map_err(damaged)?;
-        setting.check().map_err(|reason| CheckpointError::Damaged { path: path.to_owned(), reason })?;
+        setting.check().map_err(|reason| CheckpointError::damaged(path, reason))?;
         Ok(Self {
             setting,
             progress: serde_json::from_str(file.word(path, "progress")?).map_err(damaged)?,

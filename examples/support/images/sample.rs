@@ -17,14 +17,14 @@ use super::record::record;
 use super::train::Precision;
 use super::{Machine, Outcome, cli, grid, out, usage};
 use crate::DATA_SET;
-use crate::support::files::write_atomically;
+use crate::support::files::{writable, write_atomically};
 
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
     #[arg(long, help = format!("A file of weights, or a checkpoint [default: {}]", DATA_SET.shipped))]
     weights: Option<PathBuf>,
     /// Pictures to make
-    #[arg(long, value_parser = cli::count, default_value_t = 64)]
+    #[arg(long, value_parser = pictures, default_value_t = 64)]
     count: usize,
     /// Sampling steps, at most T [default: 50, with --variance: T]
     #[arg(long, value_parser = cli::count)]
@@ -67,6 +67,11 @@ pub enum Variance {
     BetaTilde,
 }
 
+/// For clap: a number of pictures that one PNG can show.
+fn pictures(text: &str) -> Result<usize, String> {
+    cli::within(text, 1, MOST_PICTURES)
+}
+
 /// For clap: a class of the data set.
 fn class(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -78,6 +83,9 @@ fn class(text: &str) -> Result<usize, String> {
 /// Pictures made at a time unless told otherwise.
 const BATCH: usize = 64;
 
+/// Pictures in one PNG: more would not fit on any screen, and hardly into memory.
+pub const MOST_PICTURES: usize = 10_000;
+
 /// Columns of a grid and of a strip.
 const COLUMNS: usize = 10;
 
@@ -87,6 +95,7 @@ pub fn sample(arguments: &Arguments) -> Outcome<()> {
     let shipped = shipped();
     let trained = Trained::open(arguments.weights.as_deref().unwrap_or(&shipped))?;
     let (times, sampling) = choices(arguments, &trained.model)?;
+    writable(&arguments.out)?;
     let net = trained.network(device)?;
     println!("{}; {} steps, seed {}", trained.model, times.len(), arguments.seed);
 

@@ -12,8 +12,9 @@ use literate_diffusion::torch::tch::Kind;
 use literate_diffusion::torch::trainer::{Settings, Weighting};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Model, Name, Network, Objective};
+use super::model::{MOST_WIDTH, Model, Name, Network, Objective};
 use super::run::{Run, Start, checkpoint_path};
+use super::sample::MOST_PICTURES;
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
 use crate::support::{cli, data};
@@ -36,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_parser = cli::less_than_one, default_value_t = 0.0)]
     dropout: f64,
     /// T; beta rises from 1e-4 to 0.02 [default: 1000, time-channel: 300]
-    #[arg(long, value_parser = cli::timesteps)]
+    #[arg(long, value_parser = cli::count)]
     timesteps: Option<usize>,
     #[arg(long, help = format!("Passes over the data [default: {}, time-channel: 10]", DATA_SET.epochs),
           value_parser = cli::count)]
@@ -80,7 +81,7 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Samples to show after each epoch [default: 64, time-channel: 16]
-    #[arg(long)]
+    #[arg(long, value_parser = shown)]
     samples: Option<usize>,
     /// Minutes between checkpoints within an epoch
     #[arg(long, value_parser = minutes, default_value = "5")]
@@ -127,9 +128,14 @@ impl Precision {
 /// For clap: the channels of a level.
 fn width(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(width) if width > 0 && width % 8 == 0 => Ok(width),
-        _ => Err("a width must be a multiple of 8, since GroupNorm makes 8 groups".to_owned()),
+        Ok(width) if (1..=MOST_WIDTH).contains(&width) && width % 8 == 0 => Ok(width),
+        _ => Err(format!("a width must be a multiple of 8, since GroupNorm makes 8 groups, and at most {MOST_WIDTH}")),
     }
+}
+
+/// For clap: a number of samples to show, or none.
+fn shown(text: &str) -> Result<usize, String> {
+    cli::within(text, 0, MOST_PICTURES)
 }
 
 /// For clap: a time, given in minutes.
@@ -218,7 +224,7 @@ impl Setting {
         }
     }
 
-    /// What is wrong with a setting that a file holds: one of the command line was checked there.
+    /// What is wrong with a setting that a file holds: one of the command line was checked there, within the same limits.
     pub fn check(&self) -> Result<(), String> {
         self.model.check()?;
         let shares = [("class_dropout", self.class_dropout, 1.0), ("ema", self.ema, 1.0_f64.next_down())];
@@ -226,8 +232,8 @@ impl Setting {
             return Err(format!("its {name} is {got}, but it must lie between 0 and 1"));
         }
         let counts = [("epochs", self.epochs), ("batch", self.batch)];
-        if let Some((name, got)) = counts.into_iter().find(|(_, got)| !(1..=1_000_000).contains(got)) {
-            return Err(format!("its {name} is {got}, but it must lie between 1 and 1000000"));
+        if let Some((name, got)) = counts.into_iter().find(|(_, got)| !(1..=cli::MOST).contains(got)) {
+            return Err(format!("its {name} is {got}, but it must lie between 1 and {}", cli::MOST));
         }
         Ok(())
     }
