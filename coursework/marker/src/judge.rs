@@ -17,7 +17,7 @@ pub enum Outcome {
     Returned(Outputs),
     /// It panicked.
     Panicked { message: String, file: String, line: u32 },
-    /// It did not end within so many seconds.
+    /// It did not end within so many seconds of computing.
     Stopped { seconds: f64 },
     /// The process ended in the middle of it.
     Died { how: String },
@@ -147,7 +147,9 @@ impl Finding {
                 format!("`{function}` panics at {place}: {}", message.lines().next().unwrap_or_default())
             }
             Self::Stopped { function, seconds, .. } => {
-                format!("`{function}` did not end within {seconds} seconds: is there an endless loop?")
+                format!(
+                    "`{function}` did not end within {seconds} seconds of computing, or waits: is there an endless loop?"
+                )
             }
             Self::Died { function, how, .. } => format!("`{function}` ended the whole program ({how})"),
             Self::WrongShape { diagnosis: Some(diagnosis), .. }

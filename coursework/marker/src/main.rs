@@ -148,7 +148,7 @@ fn run(cli: &Cli) -> Result<bool> {
     let folder = cli.dir.clone().unwrap_or_else(|| root.join("coursework"));
     let target = cli.target.clone().unwrap_or_else(|| root.join("target"));
     let seed = seed(cli)?;
-    let dir = cli.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    let dir = cli.dir.as_ref().map(|dir| format!(" --dir {}", quoted(dir))).unwrap_or_default();
     let command = format!("cargo xtask coursework{dir}");
     let desk = Desk { root: &root, target: &target, marker: &marker, folder: &folder, command: &command };
     match &cli.command {
@@ -164,8 +164,8 @@ fn run(cli: &Cli) -> Result<bool> {
         }
         Some(Command::New { folder }) => {
             scaffold::new(&root, &marker.stubs, folder)?;
-            let folder = folder.display();
-            println!("{folder} is ready; its README.md says how to go on\n  cargo xtask coursework --dir {folder}");
+            println!("{} is ready; its README.md says how to go on", folder.display());
+            println!("  cargo xtask coursework --dir {}", quoted(folder));
             Ok(true)
         }
         Some(Command::Cases { file }) => {
@@ -187,6 +187,13 @@ fn run(cli: &Cli) -> Result<bool> {
             Ok(marked.iter().all(|marked| marked.finding.right()))
         }
     }
+}
+
+/// A path as it is typed in a shell.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    if path.chars().all(plain) { path.into() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// The seed that was asked for.
@@ -306,8 +313,10 @@ impl Desk<'_> {
     /// Writes the report to the files that were asked for.
     fn write(&self, marked: &[Marked], seed: u64, out: Option<&Path>, json: Option<&Path>) -> Result<()> {
         let (given, all, by_hand) = report::marks(self.marker, marked);
+        // `.` has no name of its own.
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.to_owned());
         let report = Report {
-            folder: self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            folder: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             seed,
             marks: given,
             marks_of_exercises: all,

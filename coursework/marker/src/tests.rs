@@ -184,7 +184,7 @@ fn every_solution_gets_full_marks_on_50_seeds() {
     assert!(built.broken.is_empty(), "{:?}", built.broken);
     for exercise in &marker.exercises {
         let seeds: Vec<Vec<Case>> = (0..50).map(|seed| exercise.cases(seed).unwrap()).collect();
-        let ran = shop.run(&built, &seeds.concat(), 300.0).unwrap();
+        let ran = shop.run(&built, &seeds.concat(), 300).unwrap();
         let mut outcomes = ran.outcomes.as_slice();
         for (seed, cases) in seeds.iter().enumerate() {
             let (of_seed, rest) = outcomes.split_at(cases.len());
@@ -231,7 +231,7 @@ fn what_goes_wrong_is_told_apart() {
     let found = |number: usize| {
         let exercise = &marker.exercises[number - 1];
         let cases = exercise.cases(7).unwrap();
-        let ran = shop.run(&built, &cases, 2.0).unwrap();
+        let ran = shop.run(&built, &cases, 2).unwrap();
         (judge(exercise, &cases, &ran.outcomes).unwrap(), ran.printed)
     };
     // A file that does not compile keeps no other from being marked.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -21,12 +22,16 @@ use crate::catalogue::Catalogue;
 use crate::judge::Outcome;
 use crate::submission::Submission;
 
-/// How long one exercise may take, all its cases together.
-pub const SECONDS: f64 = 5.0;
-/// How long training may take.
-pub const SECONDS_TO_TRAIN: f64 = 30.0;
+/// How long one exercise may compute, all its cases together. A busy machine takes nothing from it.
+pub const SECONDS: u32 = 5;
+/// How long training may compute.
+pub const SECONDS_TO_TRAIN: u32 = 30;
+/// By the clock, a child may take so many times as long: one that sleeps does not compute.
+const BY_THE_CLOCK: u32 = 6;
 /// How much memory the child may have, in KiB, and how large a file may be that it writes, in blocks of 512 bytes.
 const LIMITS: &str = "ulimit -v 8000000 2>/dev/null; ulimit -f 200000 2>/dev/null; exec \"$0\" \"$@\"";
+/// The signal to a process that has computed for longer than it may.
+const SIGXCPU: i32 = 24;
 
 /// A folder in which one submission after another is built.
 pub struct Workshop<'a> {
@@ -149,8 +154,8 @@ impl<'a> Workshop<'a> {
         Ok(errors)
     }
 
-    /// Runs an exercise's cases in a child process, which is killed after `seconds`.
-    pub fn run(&self, built: &Built, cases: &[Case], seconds: f64) -> Result<Ran> {
+    /// Runs an exercise's cases in a child process, which is stopped when it has computed for `seconds`.
+    pub fn run(&self, built: &Built, cases: &[Case], seconds: u32) -> Result<Ran> {
         let path = |name: &str| self.folder.join(name);
         let json: Vec<Value> = cases.iter().map(Case::to_json).collect();
         fs::write(path("cases.json"), serde_json::to_string(&json)?).context("the cases cannot be written")?;
@@ -160,10 +165,11 @@ impl<'a> Workshop<'a> {
         }
         let printed = File::create(path("printed.txt")).context("printed.txt cannot be written")?;
         let mut command = Command::new("sh");
-        command.arg("-c").arg(LIMITS).arg(&built.runner).arg(path("cases.json")).arg(&written).arg("0");
+        let limits = format!("ulimit -S -t {seconds} 2>/dev/null; {LIMITS}");
+        command.arg("-c").arg(limits).arg(&built.runner).arg(path("cases.json")).arg(&written).arg("0");
         command.env_clear().current_dir(&self.folder).stdin(Stdio::null()).stderr(printed.try_clone()?).stdout(printed);
         let mut child = command.spawn().context("the runner cannot be started")?;
-        let status = wait(&mut child, seconds)?;
+        let status = wait(&mut child, f64::from(seconds * BY_THE_CLOCK))?;
 
         let lines = fs::read_to_string(&written).unwrap_or_default();
         // A last line without its end was cut off in the middle.
@@ -171,8 +177,8 @@ impl<'a> Workshop<'a> {
         let mut outcomes: Vec<Outcome> = whole.map(outcome).collect();
         if outcomes.len() < cases.len() {
             outcomes.push(match status {
-                None => Outcome::Stopped { seconds },
-                Some(status) => Outcome::Died { how: ending(status) },
+                Some(status) if status.signal() != Some(SIGXCPU) => Outcome::Died { how: ending(status) },
+                _ => Outcome::Stopped { seconds: f64::from(seconds) },
             });
         }
         outcomes.resize(cases.len(), Outcome::NotReached);
@@ -219,7 +225,6 @@ fn wait(child: &mut Child, seconds: f64) -> Result<Option<ExitStatus>> {
 }
 
 fn ending(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(6) => "signal 6: the stack overflowed, or memory ran out".into(),
         Some(25) => "signal 25: it printed more than 100 MB".into(),

@@ -3,10 +3,18 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// Where tests may leave something, in cargo's target folder.
+const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
+
 fn marker(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coursework-marker"));
+    command.arg("--target").arg(Path::new(SCRATCH).parent().unwrap());
     command.arg("--dir").arg(folder).args(arguments).env("COURSEWORK_SECRET", "swordfish");
-    command.output().unwrap()
+    command
 }
 
 fn ends_in(status: i32, output: &Output) -> String {
@@ -18,10 +26,15 @@ fn ends_in(status: i32, output: &Output) -> String {
 /// One student from the first day to the report.
 #[test]
 fn a_student_gets_through() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("mine");
+    // Always the same folder: each new one would get a workshop of its own in the target folder, and leave it there.
+    let place = Path::new(SCRATCH).join("a student");
+    if place.exists() {
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+    let folder = place.join("mine");
     let path = folder.to_str().unwrap();
-    ends_in(0, &marker(&folder, &["new", path]));
+    let said = ends_in(0, &marker(&folder, &["new", path]));
+    assert!(said.contains(&format!("--dir '{path}'")), "{said}");
     let said = ends_in(1, &marker(&folder, &["new", path]));
     assert!(said.contains("is not empty"), "{said}");
 
@@ -37,14 +50,17 @@ fn a_student_gets_through() {
     let said = ends_in(0, &marker(&folder, &["hint", "2"]));
     assert!(said.contains("hint 1 of 3") && !said.contains("hint 2 of 3"), "{said}");
     assert!(ends_in(0, &marker(&folder, &["hint", "2"])).contains("hint 2 of 3"));
+    let said = ends_in(1, &marker(&folder, &["check", "1"]));
+    assert!(said.contains(&format!("`cargo xtask coursework --dir '{path}' hint 1`")), "{said}");
     assert!(ends_in(0, &marker(&folder, &["solution", "2"])).contains("schedule.beta[t].sqrt() * eps"));
     body("schedule.alpha[t].sqrt() * x_prev + schedule.beta[t].sqrt() * eps");
     ends_in(0, &marker(&folder, &["check", "2"]));
 
-    let (report, json) = (place.path().join("report.md"), place.path().join("report.json"));
+    let (report, json) = (place.join("report.md"), place.join("report.json"));
     let written = ["report", "--student", "ada", "--out", report.to_str().unwrap(), "--json", json.to_str().unwrap()];
-    ends_in(1, &marker(&folder, &written));
+    ends_in(1, &command(Path::new("."), &written).current_dir(&folder).output().unwrap());
     let report = std::fs::read_to_string(report).unwrap();
+    assert!(report.starts_with("# Coursework: mine\n"), "{report}");
     assert!(report.contains("3 of 80 marks") && report.contains("| right | 3/3 | 2 | 2 | shown |"), "{report}");
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!((&json["marks"], &json["exercises"][1]["state"]), (&3.into(), &"right".into()));
