@@ -1,5 +1,7 @@
 //! The readers of picture files: what is right comes through, whatever is wrong is an error that says where.
 
+mod support;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -126,6 +128,8 @@ mod idx_format {
     }
 
     proptest! {
+        #![proptest_config(support::config())]
+
         #[test]
         fn arbitrary_bytes_do_no_harm(images in prop::collection::vec(any::<u8>(), 0..64), labels in prop::collection::vec(any::<u8>(), 0..32)) {
             let _ = read_idx(&images, &labels);
@@ -180,7 +184,7 @@ mod cifar100_format {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig { cases: 64, ..support::config() })]
 
         #[test]
         fn arbitrary_bytes_do_no_harm(start in prop::collection::vec(any::<u8>(), 0..8), length in 0..3 * RECORD) {
@@ -315,7 +319,7 @@ mod files {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig { cases: 64, ..support::config() })]
 
         /// Whatever stands in the files: pictures, or an error that names one of them.
         #[test]
@@ -393,6 +397,8 @@ mod own_digits {
     }
 
     proptest! {
+        #![proptest_config(support::config())]
+
         /// By another route: find the two small pixels on either side, and go from the one to the other.
         #[test]
         fn identity(digit in prop::collection::vec(0..=16_u8, 64), row in 0..28_usize, column in 0..28_usize) {
@@ -508,7 +514,7 @@ mod own_shapes {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig { cases: 32, ..support::config() })]
 
         #[test]
         fn the_judge_never_panics(seed in any::<u64>(), few in 1..4_u8) {

@@ -8,7 +8,8 @@ use literate_diffusion::mlp::{self, AdamSettings};
 use literate_diffusion::torch::adam::Adam;
 use literate_diffusion::torch::mlp::MlpDiffusion;
 use literate_diffusion::torch::parse_device;
-use literate_diffusion::torch::tch::{Device, Kind, Reduction, Tensor, manual_seed, no_grad};
+use literate_diffusion::torch::random::{Stream, drawn};
+use literate_diffusion::torch::tch::{Device, Kind, Reduction, Tensor, no_grad};
 use literate_diffusion::torch::unet::{ImageNetwork, PlainUnet, ResidualUnet, ResidualUnetConfig, TimeChannelNet};
 use literate_diffusion::torch::weights::{Average, Parameters, clip_grad_norm, read_tensors, write_tensors};
 use literate_diffusion::{Error, Schedule, paper};
@@ -22,8 +23,18 @@ use support::{check, distance_of_numbers, larger};
 
 const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
 
-fn residual(config: ResidualUnetConfig, kind: Kind) -> ResidualUnet {
-    ResidualUnet::new(config, Device::Cpu, kind).unwrap()
+/// An untrained network, the same for the same `place`: it is drawn in its turn, since libtorch has one generator.
+fn untrained<N>(place: u64, new: impl FnOnce() -> literate_diffusion::Result<N>) -> N {
+    drawn(0, Stream::Weights, place, new).unwrap()
+}
+
+fn residual(place: u64, config: ResidualUnetConfig, kind: Kind) -> ResidualUnet {
+    untrained(place, || ResidualUnet::new(config, Device::Cpu, kind))
+}
+
+/// Draws from N(0, 1), the same each time.
+fn gaussian(size: &[i64], kind: Kind) -> Tensor {
+    drawn(0, Stream::Training, 0, || Tensor::randn(size, (kind, Device::Cpu)))
 }
 
 /// The largest |a − b|.
@@ -60,7 +71,7 @@ mod pytorch {
     fn check_network<N: ImageNetwork>(name: &str, new: impl Fn(Device) -> literate_diffusion::Result<N>) {
         let fixture = fixture(name);
         for device in devices() {
-            let mut net = new(device).unwrap();
+            let mut net = untrained(0, || new(device));
             fill(&fixture, net.parameters_mut());
             let (x, index) = (waves(&fixture.shape, 0, 1.5), Tensor::from_slice(&fixture.index));
             let y = net.forward(&x.to_device(device), &index.to_device(device)).unwrap();
@@ -124,10 +135,9 @@ mod options {
 
     /// A network with every option, and pictures for it.
     fn with_all() -> (ResidualUnet, Tensor, Tensor) {
-        manual_seed(7);
         let config = ResidualUnetConfig { classes: 10, attention: true, dropout: 0.5, ..small() };
         let index = Tensor::from_slice(&[0_i64, 500, 999]);
-        (residual(config, Kind::Float), Tensor::randn([3, 1, 4, 4], (Kind::Float, Device::Cpu)), index)
+        (residual(7, config, Kind::Float), gaussian(&[3, 1, 4, 4], Kind::Float), index)
     }
 
     #[test]
@@ -141,10 +151,8 @@ mod options {
     /// bf16 keeps 8 bits of each number, and where the numbers lie in memory is of no account.
     #[test]
     fn bf16_and_layout_change_only_roundings() {
-        manual_seed(3);
-        let mut net =
-            residual(ResidualUnetConfig { widths: vec![32, 64, 128], ..ResidualUnetConfig::plain(1) }, Kind::Float);
-        let x = Tensor::randn([2, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let config = ResidualUnetConfig { widths: vec![32, 64, 128], ..ResidualUnetConfig::plain(1) };
+        let (mut net, x) = (residual(3, config, Kind::Float), gaussian(&[2, 1, 8, 8], Kind::Float));
         let index = Tensor::from_slice(&[0_i64, 999]);
         let output =
             |net: &ResidualUnet, kind| no_grad(|| net.forward(&x.to_kind(kind), &index)).unwrap().to_kind(Kind::Float);
@@ -159,32 +167,32 @@ mod options {
     #[test]
     fn dropout_is_for_training_alone() {
         let (net, x, index) = with_all();
-        let run = |train: bool| net.forward_t(&x, &index, None, train).unwrap();
-        assert_eq!(run(false), run(false));
-        assert!(largest_difference(&run(true), &run(true)) > 1e-4);
+        let run = |place: u64, train: bool| {
+            drawn(0, Stream::Training, place, || net.forward_t(&x, &index, None, train)).unwrap()
+        };
+        assert_eq!(run(1, false), run(2, false));
+        assert!(largest_difference(&run(1, true), &run(2, true)) > 1e-4);
     }
 
     /// Where attention adds nothing (its last convolution is 0) the network is the one without.
     #[test]
     fn attention_is_around_a_shortcut() {
-        manual_seed(3);
-        let plain = residual(small(), Kind::Double);
-        let mut attending = residual(ResidualUnetConfig { attention: true, ..small() }, Kind::Double);
+        let plain = residual(3, small(), Kind::Double);
+        let mut attending = residual(4, ResidualUnetConfig { attention: true, ..small() }, Kind::Double);
         let mut values = plain.parameters().named().iter().map(|(n, t)| (n.clone(), t.detach())).collect::<Vec<_>>();
         for (name, tensor) in attending.parameters().named().iter().filter(|(name, _)| name.starts_with("attention")) {
             let keep = if name.starts_with("attention.out") { 0.0 } else { 1.0 };
             values.push((name.clone(), tensor.detach() * keep));
         }
         attending.parameters_mut().assign(&values).unwrap();
-        let (x, index) = (Tensor::randn([2, 1, 4, 4], F64), Tensor::from_slice(&[3_i64, 4]));
+        let (x, index) = (gaussian(&[2, 1, 4, 4], Kind::Double), Tensor::from_slice(&[3_i64, 4]));
         assert_eq!(plain.forward(&x, &index).unwrap(), attending.forward(&x, &index).unwrap());
     }
 
     /// Weights and biases are drawn from U(−1/√n, 1/√n), which has variance 1/(3n).
     #[test]
     fn drawn_as_pytorch_draws() {
-        manual_seed(1);
-        let net = residual(ResidualUnetConfig::plain(1), Kind::Double);
+        let net = residual(1, ResidualUnetConfig::plain(1), Kind::Double);
         let inputs = [("bottleneck.conv1.weight", 256.0 * 9.0), ("up_convs.0.weight", 128.0 * 4.0)];
         for (name, inputs) in inputs {
             let (_, weight) = net.parameters().named().iter().find(|(other, _)| other == name).unwrap();
@@ -202,7 +210,7 @@ mod options {
         assert_eq!(bad(ResidualUnetConfig { widths: vec![], ..small() }), Error::Empty { name: "widths" });
         assert!(matches!(bad(ResidualUnetConfig { widths: vec![8, 12], ..small() }), Error::OutOfRange { .. }));
         assert!(matches!(bad(ResidualUnetConfig { dropout: 1.0, ..small() }), Error::OutOfRange { .. }));
-        let net = residual(small(), Kind::Float);
+        let net = residual(1, small(), Kind::Float);
         let run = |size: &[i64], index: &[i64]| {
             net.forward(&Tensor::zeros(size, (Kind::Float, Device::Cpu)), &Tensor::from_slice(index)).unwrap_err()
         };
@@ -219,7 +227,7 @@ mod options {
     /// A class for each sample, and none that the network does not have; the class after the last is "no class".
     #[test]
     fn bad_classes() {
-        let net = residual(ResidualUnetConfig { classes: 10, ..small() }, Kind::Float);
+        let net = residual(1, ResidualUnetConfig { classes: 10, ..small() }, Kind::Float);
         let x = Tensor::zeros([2, 1, 4, 4], (Kind::Float, Device::Cpu));
         let index = Tensor::from_slice(&[0_i64, 5]);
         let run = |classes: &[i64]| net.forward_t(&x, &index, Some(&Tensor::from_slice(classes)), false);
@@ -235,7 +243,7 @@ mod options {
         assert!(matches!(new(&[2, 2], 10), Err(Error::OutOfRange { name: "the number of widths", .. })));
         assert!(matches!(new(&[2, 0, 2], 10), Err(Error::OutOfRange { name: "a width", .. })));
         assert!(matches!(new(&[2, 8, 2], 0), Err(Error::NoTimesteps)));
-        let net = new(&[2, 8, 2], 10).unwrap();
+        let net = untrained(1, || new(&[2, 8, 2], 10));
         let run =
             |index: i64| net.forward(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &Tensor::from_slice(&[index]));
         assert!(run(9).is_ok());
@@ -247,15 +255,15 @@ mod options {
 mod files {
     use super::*;
 
-    fn small() -> ResidualUnet {
-        residual(ResidualUnetConfig { widths: vec![8, 16], ..ResidualUnetConfig::plain(1) }, Kind::Float)
+    fn small(place: u64) -> ResidualUnet {
+        residual(place, ResidualUnetConfig { widths: vec![8, 16], ..ResidualUnetConfig::plain(1) }, Kind::Float)
     }
 
     #[test]
     fn round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.safetensors");
-        let (net, mut other) = (small(), small());
+        let (net, mut other) = (small(1), small(2));
         net.parameters().save(&path, Kind::Float).unwrap();
         other.parameters_mut().load(&path).unwrap();
         for ((name, a), (_, b)) in net.parameters().named().iter().zip(other.parameters().named()) {
@@ -275,7 +283,7 @@ mod files {
     fn bad_input() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.safetensors");
-        let mut net = small();
+        let mut net = small(1);
         let before = net.parameters().tensors().iter().map(Tensor::copy).collect::<Vec<_>>();
         let message = |net: &mut ResidualUnet| net.parameters_mut().load(&path).unwrap_err().to_string();
         assert!(message(&mut net).contains("No such file"), "no file");
@@ -404,10 +412,10 @@ mod the_book {
             ("residual_small", 1, vec![32, 64, 128], 28),
             ("residual_colour", 3, vec![64, 128, 256], 32),
         ] {
-            manual_seed(5);
-            let net =
-                super::residual(ResidualUnetConfig { widths, ..ResidualUnetConfig::plain(channels) }, Kind::Double);
-            let (x, index) = (Tensor::randn([1, channels as i64, side, side], F64), Tensor::from_slice(&[700_i64]));
+            let config = ResidualUnetConfig { widths, ..ResidualUnetConfig::plain(channels) };
+            let net = super::residual(5, config, Kind::Double);
+            let x = gaussian(&[1, channels as i64, side, side], Kind::Double);
+            let index = Tensor::from_slice(&[700_i64]);
             let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
             let y = no_grad(|| walk.residual_unet(2, &x, &index));
             assert_eq!(walk.seen, layers(name));
@@ -418,10 +426,9 @@ mod the_book {
 
     #[test]
     fn the_others_layer_by_layer() {
-        manual_seed(5);
-        let x = Tensor::randn([1, 1, 28, 28], F64);
+        let x = gaussian(&[1, 1, 28, 28], Kind::Double);
         let index = Tensor::from_slice(&[30_i64]);
-        let net = PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap();
+        let net = untrained(5, || PlainUnet::new(1, Device::Cpu, Kind::Double));
         let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
         let y = no_grad(|| {
             let mut h = walk.conv("down1.0", &x, 1).relu();
@@ -436,7 +443,7 @@ mod the_book {
         assert_eq!(walk.seen, layers("plain"));
         assert!(largest_difference(&y, &no_grad(|| net.forward(&x, &index)).unwrap()) < 1e-12);
 
-        let net = TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap();
+        let net = untrained(5, || TimeChannelNet::new(300, Device::Cpu, Kind::Double));
         let mut walk = Walk { parameters: net.parameters(), seen: Vec::new() };
         let y = no_grad(|| {
             let mut h = Tensor::cat(&[&x, &(x.zeros_like() + 0.1)], 1);
@@ -453,15 +460,14 @@ mod the_book {
     /// The same picture at two times: another output, but for the network that ignores t.
     #[test]
     fn the_time_matters() {
-        manual_seed(5);
-        let x = Tensor::randn([1, 1, 28, 28], F64);
+        let x = gaussian(&[1, 1, 28, 28], Kind::Double);
         let change = |net: &dyn ImageNetwork| {
             let at = |index: i64| no_grad(|| net.forward(&x, &Tensor::from_slice(&[index]))).unwrap();
             largest_difference(&at(10), &at(200))
         };
-        assert!(change(&super::residual(ResidualUnetConfig::plain(1), Kind::Double)) > 1e-4);
-        assert!(change(&TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap()) > 1e-4);
-        assert_eq!(change(&PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap()), 0.0);
+        assert!(change(&super::residual(5, ResidualUnetConfig::plain(1), Kind::Double)) > 1e-4);
+        assert!(change(&untrained(5, || TimeChannelNet::new(300, Device::Cpu, Kind::Double))) > 1e-4);
+        assert_eq!(change(&untrained(5, || PlainUnet::new(1, Device::Cpu, Kind::Double))), 0.0);
     }
     // ANCHOR_END: the_time_matters
 
@@ -489,8 +495,8 @@ mod the_book {
     #[test]
     fn what_a_pixel_sees() {
         let seen = &json("unet-shapes.json")["seen"];
-        let mut plain = PlainUnet::new(1, Device::Cpu, Kind::Double).unwrap();
-        let mut time_channel = TimeChannelNet::new(300, Device::Cpu, Kind::Double).unwrap();
+        let mut plain = untrained(0, || PlainUnet::new(1, Device::Cpu, Kind::Double));
+        let mut time_channel = untrained(0, || TimeChannelNet::new(300, Device::Cpu, Kind::Double));
         assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 14));
         assert_eq!(seen["plain"], seen_by_a_pixel(&mut plain, 13));
         assert_eq!(seen["time_channel"], seen_by_a_pixel(&mut time_channel, 14));
@@ -543,7 +549,7 @@ struct Pair {
 
 fn pair((seed, x, eps, times): (u64, Array1<f64>, Array1<f64>, Vec<usize>)) -> Pair {
     let by_hand = mlp::MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
-    let mut twin = MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, device(), Kind::Double).unwrap();
+    let mut twin = untrained(0, || MlpDiffusion::new(&paper::CLASSIC_WIDTHS, 10, device(), Kind::Double));
     twin.parameters_mut().assign(&named(&by_hand)).unwrap();
     let points = |array: Array1<f64>| array.into_shape_with_order((4, 2)).unwrap();
     Pair { by_hand, twin, x: points(x), times, eps: points(eps) }
@@ -735,7 +741,7 @@ mod mlp_backward {
 
 /// One parameter that is `theta`.
 fn parameter(theta: &Array1<f64>) -> MlpDiffusion {
-    let mut net = MlpDiffusion::new(&[1, theta.len(), 1], 1, device(), Kind::Double).unwrap();
+    let mut net = untrained(0, || MlpDiffusion::new(&[1, theta.len(), 1], 1, device(), Kind::Double));
     let values: Vec<_> = net.parameters().named().iter().map(|(n, t)| (n.clone(), t.zeros_like())).collect();
     let of = |array: &Array1<f64>| Tensor::from_slice(&array.to_vec()).unsqueeze(0);
     let with_theta =
@@ -915,7 +921,7 @@ mod devices {
     #[test]
     fn a_network_runs_on_each() {
         for device in super::devices() {
-            let net = PlainUnet::new(1, device, Kind::Float).unwrap();
+            let net = untrained(0, || PlainUnet::new(1, device, Kind::Float));
             let (x, index) =
                 (Tensor::zeros([1, 1, 4, 4], (Kind::Float, device)), Tensor::zeros([1], (Kind::Int64, device)));
             assert_eq!(no_grad(|| net.forward(&x, &index)).unwrap().device(), device);

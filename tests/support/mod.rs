@@ -77,7 +77,8 @@ impl Kind {
 /// A Monte Carlo mean may be this many standard errors from what it estimates.
 ///
 /// A right formula is beyond it once in 10¹⁰ statistics (two-sided, Gaussian), and the suite has a few hundred, so that
-/// a run of it gives a false alarm less than once in 10⁶. `cargo xtask equations` adds up the real number.
+/// a run of it gives a false alarm less than once in 10⁶: a nominal rate, which `cargo xtask equations` adds up. A mean of
+/// skewed draws, divided by its own standard error, is only nearly Gaussian, and its real rate is another.
 pub const MAX_Z: f64 = 6.5;
 /// The probability that |z| > [`MAX_Z`] for a standard Gaussian z.
 pub const FALSE_ALARM: f64 = 8.03e-11;
@@ -119,7 +120,7 @@ impl Check {
         let seed = seed("PROPTEST_RNG_SEED");
         let devices = self.kind.on_each_device(|| {
             cases.set(0);
-            let result = runner(seed).run(&strategy, |case| {
+            let result = TestRunner::new(config()).run(&strategy, |case| {
                 let error = error(case);
                 cases.set(cases.get() + 1);
                 worst.set(larger(worst.get(), error.abs()));
@@ -186,8 +187,7 @@ impl Check {
     /// Shows that this check, given a wrong formula, fails: of the cases at least one has an error above the bound.
     pub fn rejects<S: Strategy>(self, mistake: &str, strategy: S, error: impl Fn(S::Value) -> f64) {
         let (cases, rejected, worst) = (Cell::new(0), Cell::new(0), Cell::new(0.0));
-        let seed = seed("PROPTEST_RNG_SEED");
-        let result = runner(seed).run(&strategy, |case| {
+        let result = TestRunner::new(config()).run(&strategy, |case| {
             let error = error(case);
             cases.set(cases.get() + 1);
             rejected.set(rejected.get() + usize::from(!within(error, self.bound)));
@@ -318,13 +318,15 @@ pub fn derivative(x: f64, h: f64, f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// The value of an environment variable that holds a seed, 0 where it is not set.
-fn seed(variable: &str) -> u64 {
+pub fn seed(variable: &str) -> u64 {
     let Ok(text) = std::env::var(variable) else { return 0 };
     u64::from_str(&text).unwrap_or_else(|_| panic!("{variable} is {text:?}, but it must be a whole number, 0 or above"))
 }
 
-fn runner(seed: u64) -> TestRunner {
-    TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() })
+/// How proptest is run: a plain run repeats exactly.
+pub fn config() -> Config {
+    let rng_seed = RngSeed::Fixed(seed("PROPTEST_RNG_SEED"));
+    Config { rng_seed, failure_persistence: None, ..Config::default() }
 }
 
 static FAIL_FAST: Once = Once::new();

@@ -80,7 +80,7 @@ fn copy_figures(project: &Project) -> Result<()> {
             chapters.push_str(&std::fs::read_to_string(&path)?);
         }
     }
-    let made = project.target.join("figures");
+    let made = project.figures();
     let entries = std::fs::read_dir(&made)
         .with_context(|| format!("{} cannot be read; run `cargo xtask figures` first", made.display()))?;
     for entry in entries {

@@ -161,7 +161,7 @@ impl Table {
         }
         if totals.false_alarm >= MAX_FALSE_ALARM {
             problems.push(format!(
-                "a run of the Monte Carlo checks gives a false alarm at a rate of {:.1e}, but it must be below {MAX_FALSE_ALARM:e}; \
+                "a run of the Monte Carlo checks gives a false alarm at a nominal rate of {:.1e}, but it must be below {MAX_FALSE_ALARM:e}; \
                  use fewer statistics or raise MAX_Z in tests/support/mod.rs",
                 totals.false_alarm
             ));
@@ -271,7 +271,7 @@ fn text(table: &Table, width: Option<usize>) -> String {
     let torch = table.torch_not_run.map_or(format!("torch: run on {on}"), |why| format!("torch: not run ({why})"));
     format!(
         "{}\n{}, {}, {}; {} rejected; {torch}\n\
-         A run gives a false alarm at a rate of {:.1e} (below {MAX_FALSE_ALARM:e}).\n\
+         A run gives a false alarm at a nominal rate of {:.1e} (below {MAX_FALSE_ALARM:e}).\n\
          worst, bound: of the check closest to its bound; |z|: the worst of the Monte Carlo estimates, in standard errors \
          (bound 6.5); wrong: wrong variants rejected. All of one equation: cargo xtask equations --slug SLUG\n",
         columns.text(width),
@@ -384,7 +384,7 @@ mod tests {
     fn false_alarms_add_up() {
         let often = Check { false_alarm: 6e-7, ..check("monte-carlo") };
         let problems = table(vec![often.clone(), Check { kind: "identity".into(), ..often }]).problems;
-        assert!(problems[0].contains("at a rate of 1.2e-6, but it must be below 1e-6"), "{problems:?}");
+        assert!(problems[0].contains("at a nominal rate of 1.2e-6, but it must be below 1e-6"), "{problems:?}");
     }
 
     #[test]

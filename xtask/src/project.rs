@@ -69,6 +69,11 @@ impl Project {
         self.target.join("checks")
     }
 
+    /// Where the examples draw: below the folder in which they are run, also with a target folder elsewhere.
+    pub fn figures(&self) -> PathBuf {
+        self.root.join("target/figures")
+    }
+
     /// A cargo command, to be run in the root.
     pub fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(cargo());
@@ -99,12 +104,19 @@ impl Project {
 
 /// Fails, with the reason, where the bindings to libtorch cannot be compiled.
 pub fn cpp_compiler() -> Result<(), &'static str> {
-    // That of CXX where it is set, as the package that compiles the bindings has it.
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    if exists(&compiler, &["--version"]) {
+    // That of CXX where it is set, as the package that compiles the bindings has it; it may be `ccache g++`.
+    let set = std::env::var("CXX").ok();
+    let mut words = set.as_deref().unwrap_or("c++").split_whitespace();
+    let program = words.next().unwrap_or_default();
+    if exists(program, &words.chain(["--version"]).collect::<Vec<_>>()) {
         return Ok(());
     }
-    Err("there is no C++ compiler (c++), which building the bindings needs; install g++ or clang")
+    Err(match set {
+        Some(_) => {
+            "the C++ compiler that the variable CXX names cannot be run, and building the bindings needs one; correct CXX"
+        }
+        None => "there is no C++ compiler (c++), which building the bindings needs; install g++ or clang, or set CXX",
+    })
 }
 
 fn cargo() -> String {
@@ -151,6 +163,16 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 /// Whether a file of `src/` is of the mathematics: all but the twin, which is checked against it, and the loaders.
 pub fn is_mathematics(file: &str) -> bool {
     !["src/torch", "src/data"].iter().any(|other| file.starts_with(other))
+}
+
+/// Fails, with the reason, where the Python track of the coursework cannot be tested.
+pub fn numpy() -> Result<(), &'static str> {
+    // That of PYTHON where it is set, as the test of it has it.
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    if exists(&python, &["-c", "import numpy"]) {
+        return Ok(());
+    }
+    Err("no NumPy; install it for python3, or let the variable PYTHON name a Python that has it")
 }
 
 /// Whether a program can be run.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::project::is_mathematics;
+
 /// One equation, as its docstring has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Equation {
@@ -49,7 +51,7 @@ impl Registry {
         let mut registry = Self::default();
         for file in rust_files(&root.join("src"))? {
             let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-            if name.starts_with("src/torch") || name.starts_with("src/data") {
+            if !is_mathematics(&name) {
                 continue;
             }
             let text = std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;

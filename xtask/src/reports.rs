@@ -26,7 +26,7 @@ pub struct Check {
     pub bound: f64,
     pub reason: String,
     pub seed: u64,
-    /// How often, in the mean, a right formula fails this check.
+    /// How often, in the mean, a right formula fails this check, if what it draws is Gaussian.
     pub false_alarm: f64,
     /// What a check against torch ran on: the CPU, and CUDA where it is there.
     #[serde(default)]

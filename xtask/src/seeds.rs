@@ -12,8 +12,8 @@ use crate::columns::{Columns, count, number, terminal_width};
 use crate::project::{self, Project};
 use crate::reports::{self, Check};
 
-/// A file of tests that heeds no seed of ours: it runs programs.
-const OF_PROGRAMS: &str = "s_curve_examples";
+/// Files of tests that heed no seed of ours: they run programs, or have seeds of their own.
+const UNSEEDED: [&str; 4] = ["image_evaluation", "image_examples", "s_curve_examples", "trainer"];
 /// Tests that draw nothing.
 const WITHOUT_SEED: [&str; 2] = ["::bad_input", "::published"];
 /// A check that uses more of its bound than this, under any seed, is listed.
@@ -48,15 +48,18 @@ struct Failure {
 }
 
 impl Failure {
-    fn replay(&self) -> String {
+    fn replay(&self, features: &[&str]) -> String {
         let Self { seed, stem, test } = self;
-        format!("PROPTEST_RNG_SEED={seed} CHECK_SEED={seed} cargo test --test {stem} -- --exact {test}")
+        let test_of = [&["cargo", "test"], features, &["--test", stem]].concat().join(" ");
+        format!("PROPTEST_RNG_SEED={seed} CHECK_SEED={seed} {test_of} -- --exact {test}")
     }
 }
 
 pub fn run(project: &Project, args: &Args) -> Result<()> {
     let last = args.from.checked_add(args.count - 1).context("the last seed is above 2^64; give a smaller --from")?;
-    let binaries = build(project, &args.stems)?;
+    let torch = project.torch();
+    let features: &[&str] = if torch.is_ok() { &["--features", "torch"] } else { &[] };
+    let binaries = build(project, features, &args.stems)?;
     let (mut failures, mut runs) = (Vec::new(), 0);
     let mut worst: BTreeMap<(String, String), (Check, u64)> = BTreeMap::new();
     let start = Instant::now();
@@ -73,28 +76,29 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
         );
         let failed = count((failures.len() - before) as u64, "failure");
         println!("seed {seed} of {}..={last}: {failed}, {:.1} s", args.from, seed_start.elapsed().as_secs_f64());
-        failures[before..].iter().for_each(|failure| println!("  {}", failure.replay()));
+        failures[before..].iter().for_each(|failure| println!("  {}", failure.replay(features)));
     }
     // These reports are of the last seed: the table is of seed 0.
     reports::remove(&project.checks())?;
 
     print!("{}", closest(&worst));
     let summary = format!(
-        "{} under {} in {:.0} s",
+        "{} under {} in {:.0} s ({})",
         count(runs, "test run"),
         count(args.count, "seed"),
-        start.elapsed().as_secs_f64()
+        start.elapsed().as_secs_f64(),
+        torch.map_or_else(|why| format!("torch: not run, {why}"), |()| "with the checks against torch".into())
     );
     if failures.is_empty() {
         println!("\n{summary}: no failure.");
         return Ok(());
     }
-    let replays: Vec<String> = failures.iter().map(Failure::replay).collect();
+    let replays: Vec<String> = failures.iter().map(|failure| failure.replay(features)).collect();
     bail!("{summary}: {}. Replay with\n  {}", count(failures.len() as u64, "failure"), replays.join("\n  "))
 }
 
 /// Builds the tests once.
-fn build(project: &Project, stems: &[String]) -> Result<Vec<Binary>> {
+fn build(project: &Project, features: &[&str], stems: &[String]) -> Result<Vec<Binary>> {
     #[derive(Deserialize)]
     struct Message {
         target: Option<Target>,
@@ -105,20 +109,21 @@ fn build(project: &Project, stems: &[String]) -> Result<Vec<Binary>> {
         name: String,
         kind: Vec<String>,
     }
-    let messages = project::output(&mut project.cargo(&["test", "--tests", "--no-run", "--message-format=json"]))?;
+    let mut command = project.cargo(&["test", "--tests", "--no-run", "--message-format=json"]);
+    let messages = project::output(command.args(features))?;
     let mut binaries = Vec::new();
     for line in String::from_utf8_lossy(&messages).lines() {
         let message: Message = serde_json::from_str(line).context("what cargo test says is not as expected")?;
         if let (Some(target), Some(path)) = (message.target, message.executable)
             && target.kind == ["test"]
-            && target.name != OF_PROGRAMS
+            && !UNSEEDED.contains(&target.name.as_str())
         {
             binaries.push(Binary { stem: target.name, path });
         }
     }
     let known: Vec<String> = binaries.iter().map(|binary| binary.stem.clone()).collect();
     if let Some(unknown) = stems.iter().find(|stem| !known.contains(stem)) {
-        bail!("there is no tests/{unknown}.rs; the files of tests are: {}", known.join(", "));
+        bail!("there is no tests/{unknown}.rs that heeds a seed here; those that do: {}", known.join(", "));
     }
     binaries.retain(|binary| stems.is_empty() || stems.contains(&binary.stem));
     ensure!(!binaries.is_empty(), "there is no file of tests in tests/");
@@ -196,7 +201,9 @@ mod tests {
         assert_eq!(failed_tests(text), ["q_sample::limit"]);
         let failure = Failure { seed: 7, stem: "forward".into(), test: "q_sample::limit".into() };
         let replay = "PROPTEST_RNG_SEED=7 CHECK_SEED=7 cargo test --test forward -- --exact q_sample::limit";
-        assert_eq!(failure.replay(), replay);
+        assert_eq!(failure.replay(&[]), replay);
+        let replay = failure.replay(&["--features", "torch"]);
+        assert!(replay.contains(" cargo test --features torch --test forward -- "), "{replay}");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub fn run(project: &Project, args: &Args) -> Result<()> {
         summary
             .step(&format!("tests of {package}"), || project::run(&mut project.cargo(&["test", "--package", package])));
     }
+    // A test of the coursework's, which passes without it: it must not look as if it had been run.
+    if let Err(why) = project::numpy() {
+        summary.not_run("the coursework in Python", why);
+    }
     for example in project.targets("example") {
         let name = format!("example {}", example.name);
         summary.step(&name, || project::run(&mut figures::command(project, example, true)));

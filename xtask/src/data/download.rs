@@ -97,7 +97,7 @@ impl Download {
         if start == 0 {
             empty(part)?;
         }
-        let whole = response.body().content_length().map(|rest| start + rest);
+        let whole = response.body().content_length().map(|rest| start.saturating_add(rest));
         if whole.unwrap_or(0) > self.most {
             return Err(Trouble::Lasting(too_large(url, self.most)));
         }
