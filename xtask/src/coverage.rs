@@ -225,7 +225,7 @@ mod tests {
         ]);
         serde_json::json!({ "data": [{ "files": [
             { "filename": file, "segments": segments },
-            { "filename": "/home/tests/forward.rs", "segments": [] },
+            { "filename": "/project/tests/forward.rs", "segments": [] },
         ] }] })
         .to_string()
     }
@@ -248,9 +248,9 @@ mod tests {
 
     #[test]
     fn files_of_src_are_read() {
-        let modules = modules(&export("/home/src/forward.rs"), Path::new("/home")).unwrap();
+        let modules = modules(&export("/project/src/forward.rs"), Path::new("/project")).unwrap();
         assert_eq!(modules, [Module { name: "src/forward.rs".into(), lines: 3, missed: vec![2] }]);
-        assert!(super::modules("{}", Path::new("/home")).is_err());
+        assert!(super::modules("{}", Path::new("/project")).is_err());
     }
 
     #[test]
