@@ -123,12 +123,15 @@ fn files_that_are_no_use() {
     expect(&run("s_curve", &["--resume", utf8(&weights)]), 1, &[utf8(&weights)]);
 }
 
-/// A step too large makes the loss infinite, and so large a one the parameters, before any loss could tell.
+/// A step too large makes the loss infinite, and so large a one the parameters, before any loss could tell. After the last
+/// step of all, the loss that nobody would see is looked at too.
 #[test]
 fn numbers_that_are_none() {
-    for (more, what) in
-        [(["--lr", "1e30", "--batch", "128"], "the loss"), (["--lr", "1e39", "--batch", "10000"], "a parameter")]
-    {
+    for (more, what) in [
+        (["--lr", "1e30", "--batch", "128"], "the loss"),
+        (["--lr", "1e30", "--batch", "10000"], "the loss"),
+        (["--lr", "1e39", "--batch", "10000"], "a parameter"),
+    ] {
         let out = tempfile::tempdir().unwrap();
         let output = run("s_curve", &[&["--epochs", "1", "--out", utf8(out.path())][..], &more].concat());
         expect(&output, 1, &["training stopped in epoch 1, at step", what, "the last good checkpoint", "--lr"]);

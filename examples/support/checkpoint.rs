@@ -104,6 +104,9 @@ impl Checkpoint {
             let numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             let array = ArrayD::from_shape_vec(shape, numbers)
                 .map_err(|error| CheckpointError::damaged(path, format!("{name}: {error}")))?;
+            if let Some(x) = array.iter().find(|x: &&f32| !x.is_finite()) {
+                return Err(CheckpointError::damaged(path, format!("{name} holds {x}, which is not a finite number")));
+            }
             arrays.insert(name, array);
         }
         Ok(Self { kind: got, words, arrays })

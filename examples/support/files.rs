@@ -4,12 +4,17 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, Write};
 use std::path::{Path, PathBuf};
 
+/// The folder that a file is in: the current one for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes to a temporary name in the same folder (made where it is missing), syncs, and renames.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let in_words = |error: Error| {
         Error::new(error.kind(), format!("{} cannot be written ({error}); choose another folder", path.display()))
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(in_words)?;
     let mut file = readable_by_all(&mut tempfile::Builder::new()).tempfile_in(folder).map_err(in_words)?;
     file.write_all(bytes).map_err(in_words)?;

@@ -100,19 +100,21 @@ impl Figure<'_> {
             let named = curves.iter().filter(|curve| !curve.label.is_empty());
             draw_legend(&top, named.map(|curve| (curve.label, curve.colour, curve.dashed)))?;
             let x = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)));
-            let y = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)));
+            // A logarithm of 0 would stretch the axis without end.
+            let shown = |y: &f64| y.is_finite() && !(axes.log_y && *y <= 0.0);
+            let y = span(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)).filter(shown));
             let mut chart = ChartBuilder::on(&rest);
             chart.margin_left(14 * PX).margin_right(18 * PX).margin_top(4 * PX);
             chart.x_label_area_size(48 * PX).y_label_area_size(78 * PX);
             if axes.log_y {
                 let mut chart = chart.build_cartesian_2d(x, (y.start..y.end * 1.1).log_scale())?;
                 configure(&mut chart.configure_mesh(), axes)?;
-                curves.iter().try_for_each(|curve| chart.draw_series(line(curve)).map(drop))?;
+                curves.iter().try_for_each(|curve| chart.draw_series(line(curve, y.start)).map(drop))?;
             } else {
                 let margin = 0.05 * (y.end - y.start);
                 let mut chart = chart.build_cartesian_2d(x, y.start - margin..y.end + margin)?;
                 configure(&mut chart.configure_mesh(), axes)?;
-                curves.iter().try_for_each(|curve| chart.draw_series(line(curve)).map(drop))?;
+                curves.iter().try_for_each(|curve| chart.draw_series(line(curve, f64::NEG_INFINITY)).map(drop))?;
             }
             Ok(())
         })
@@ -219,9 +221,10 @@ impl Curve<'_> {
     }
 }
 
-fn line<'a>(curve: &Curve) -> Vec<DynElement<'static, SVGBackend<'a>, (f64, f64)>> {
+/// The curve as a line that does not fall below `lowest`.
+fn line<'a>(curve: &Curve, lowest: f64) -> Vec<DynElement<'static, SVGBackend<'a>, (f64, f64)>> {
     let style = stroke(curve.colour, 2);
-    let points = curve.shown();
+    let points: Vec<_> = curve.shown().into_iter().map(|(x, y)| (x, y.max(lowest))).collect();
     vec![match curve.dashed {
         true => DashedPathElement::new(points, 8 * PX, 5 * PX, style).into_dyn(),
         false => PathElement::new(points, style).into_dyn(),
@@ -242,7 +245,13 @@ fn format_number(x: f64) -> String {
 
 fn span(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    if low < high { low..high } else { low - 0.5..low + 0.5 }
+    if low < high {
+        low..high
+    } else if low == high {
+        low - 0.5..low + 0.5
+    } else {
+        0.5..1.5 // nothing to show
+    }
 }
 
 /// Takes the colour of the page for ink, adds the words for those who cannot see it, and writes dots and dashes of one look

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::{Checkpoint, CheckpointError};
-use crate::support::files::{keep_older, write_atomically};
+use crate::support::files::{folder_of, keep_older, write_atomically};
 use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, ORANGE, Panel};
 use crate::support::{cli, figures};
 
@@ -64,7 +64,7 @@ fn timesteps(text: &str) -> Result<usize, String> {
 
 impl Args {
     fn out(&self) -> PathBuf {
-        let of_checkpoint = || self.resume.as_ref()?.parent().map(Path::to_owned);
+        let of_checkpoint = || Some(folder_of(self.resume.as_ref()?).to_owned());
         self.out.clone().or_else(of_checkpoint).unwrap_or_else(figures)
     }
 }
@@ -251,7 +251,11 @@ impl Run {
         let steps = checkpoint.number(path, "steps")?;
         let in_file = |error| format!("{}: {error}; give a checkpoint that this program wrote", path.display());
         trainer.load(steps, |name| checkpoint.arrays.get(name).cloned()).map_err(in_file)?;
-        let losses = checkpoint.array(path, "losses")?.iter().copied().collect();
+        let losses: Vec<f32> = checkpoint.array(path, "losses")?.iter().copied().collect();
+        let steps_per_epoch = POINTS.div_ceil(setting.batch) as u64;
+        if losses.len() > setting.epochs || steps != losses.len() as u64 * steps_per_epoch {
+            return Err(CheckpointError::damaged(path, "its steps are not those of its epochs").into());
+        }
         let run = Self::with(trainer, setting, losses, args.out());
         run.save()?; // As above.
         Ok(run)
@@ -282,8 +286,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes note of an epoch's mean loss, and saves ten times in a run. Fails where a parameter is not a finite number:
-    /// the loss of the last step did not see them yet.
+    /// Takes note of an epoch's mean loss, and saves ten times in a run. Fails where the parameters, or what the network
+    /// makes of a few points, are not finite numbers: the loss of the last step was that of the step before.
     pub fn end_epoch(&mut self, loss: f64) -> Result<(), Box<dyn Error>> {
         let nets = [Some(&self.trainer.net), self.trainer.average.as_ref()];
         let parameters = nets.into_iter().flatten().flat_map(MlpDiffusion::tensors);
@@ -295,6 +299,16 @@ impl Run {
                 got: f64::from(got),
             };
             return Err(self.stopped(self.trainer.steps(), &error).into());
+        }
+        let seen = self.data.slice_axis(Axis(0), Slice::from(..100)).mapv(|x| x as f32);
+        let times: Vec<usize> = (0..seen.nrows()).map(|i| i % self.setting.schedule.timesteps() + 1).collect();
+        for net in [Some(&self.trainer.net), self.trainer.average.as_ref()].into_iter().flatten() {
+            let got = f64::from(net.forward(&seen, &times)?.mapv(|eps| eps * eps).sum());
+            if !got.is_finite() {
+                let error =
+                    literate_diffusion::Error::OutOfRange { name: "the loss", expected: "a finite number", got };
+                return Err(self.stopped(self.trainer.steps(), &error).into());
+            }
         }
         self.losses.push(loss as f32);
         let every = (self.setting.epochs / 10).max(1);
@@ -323,6 +337,9 @@ impl Run {
     ) -> Result<(), Box<dyn Error>> {
         let (floors, losses) = self.losses_over_t(net)?;
         let (floor, loss) = (mean(&floors), mean(&losses));
+        if !loss.is_finite() {
+            return Err(diverged("the mean loss of the network", loss));
+        }
         println!("mean loss {loss:.5}, floor {floor:.5}: {:+.2} % above it", 100.0 * (loss / floor - 1.0));
 
         self.draw_data()?;
@@ -331,6 +348,9 @@ impl Run {
         self.draw_losses_over_t(&floors, &losses)?;
         let times = shown_times(self.setting.schedule.timesteps());
         let path = sample(2000, Draws::Path, &times)?;
+        if let Some(&x) = path.iter().flatten().find(|x| !x.is_finite()) {
+            return Err(diverged("a coordinate of a sample", x));
+        }
         self.draw_reverse(&times, &path)?;
         self.draw_samples(&path[path.len() - 1])?;
         let numbers = json!({
@@ -409,6 +429,9 @@ impl Run {
             distances[3].push(sliced_wasserstein(&more, &fresh, &lines)?);
         }
         let [energy, energy_of_data, wasserstein, wasserstein_of_data] = distances.map(|d| mean(&d));
+        if !(energy + wasserstein).is_finite() {
+            return Err(diverged("the mean distance of samples from data", energy + wasserstein));
+        }
         println!("sample quality, mean of {PAIRS} pairs of {count} points:  samples-data  data-data  ratio");
         let row = |name: &str, got: f64, yardstick: f64| {
             println!("  {name:<52} {got:>12.3e} {yardstick:>10.3e} {:>6.2}", got / yardstick);
@@ -497,6 +520,11 @@ impl Run {
         )?;
         Ok(())
     }
+}
+
+fn diverged(what: &str, got: f64) -> Box<dyn Error> {
+    format!("{what} is {got}, but it must be a finite number; the training diverged: train anew with a smaller --lr")
+        .into()
 }
 
 fn curve(label: &str, colour: plotters::style::RGBColor, points: Vec<(f64, f64)>) -> Curve<'_> {

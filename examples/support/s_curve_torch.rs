@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::support::checkpoint::CheckpointError;
-use crate::support::files::{keep_older, lock, writable, write_atomically};
+use crate::support::files::{folder_of, keep_older, lock, writable, write_atomically};
 use crate::support::plot::{Axes, BLUE, Cloud, Curve, Figure, GREEN, ORANGE, Panel};
 use crate::support::tensors::Tensors;
 use crate::support::{cli, figures};
@@ -105,7 +105,7 @@ pub struct TrainArguments {
 
 impl TrainArguments {
     fn out(&self) -> PathBuf {
-        let of_checkpoint = || self.resume.as_ref()?.parent().map(Path::to_owned);
+        let of_checkpoint = || Some(folder_of(self.resume.as_ref()?).to_owned());
         self.out.clone().or_else(of_checkpoint).unwrap_or_else(figures)
     }
 }

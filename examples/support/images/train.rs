@@ -17,6 +17,7 @@ use super::run::{Run, Start, checkpoint_path};
 use super::sample::MOST_PICTURES;
 use super::{Machine, Outcome, load, out, usage};
 use crate::DATA_SET;
+use crate::support::files::folder_of;
 use crate::support::{cli, data};
 
 #[derive(Debug, Clone, Args)]
@@ -282,7 +283,7 @@ pub fn train(arguments: &Arguments) -> Outcome<()> {
         None => Start::new(Setting::new(arguments)),
         Some(path) => Start::of_checkpoint(path)?,
     };
-    let of_checkpoint = arguments.resume.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
+    let of_checkpoint = arguments.resume.as_ref().map(|path| folder_of(path).to_owned());
     let out = arguments.out.clone().or(of_checkpoint).unwrap_or_else(out);
     let checkpoint = checkpoint_path(&out);
     let resumed = |path: &PathBuf| same_file(path, &checkpoint);
