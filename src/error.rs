@@ -77,6 +77,18 @@ pub enum Error {
         t: usize,
     },
 
+    /// Other times asked of a schedule with ᾱ_t = 0, where there is no ratio of ᾱ from there on.
+    #[error(
+        "alpha_bar is 0 at t = {t}, so the schedule cannot be {what}; take one that keeps some signal to the end, and \
+         rescale to zero terminal SNR afterwards"
+    )]
+    NoSignal {
+        /// The time at which ᾱ_t = 0.
+        t: usize,
+        /// `respaced` or `rescaled`.
+        what: &'static str,
+    },
+
     /// A named array, such as one of a checkpoint, that is missing or has another shape.
     #[error("the array {name:?} should have shape {expected:?}, but {}",
         got.as_ref().map_or("there is none".to_string(), |got| format!("has {got:?}")))]

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 
 use ndarray::{Array, ArrayRef, Dimension, Zip};
 
-use crate::error::{Error, Result, not_negative, positive, same_shape};
+use crate::error::{Error, Result, finite, not_negative, positive, same_shape};
 
 /// The density of the scalar Gaussian.
 ///
@@ -293,7 +293,7 @@ pub fn log_product_normaliser((mean_1, variance_1): (f64, f64), (mean_2, varianc
 /// x ~ N(m, v), y | x ~ N(a·x, s)  ⇒  x | y ~ N(μ, σ²),
 /// 1/σ² = 1/v + a²/s,  μ = σ² (m/v + a·y/s)                      (slug `condition_gaussian`)
 /// # Errors
-/// [`Error::OutOfRange`] unless the variance v and `noise_variance` (s) are finite numbers above 0
+/// [`Error::OutOfRange`] unless the variance v and `noise_variance` (s) are finite numbers above 0, and a²v + s is finite
 /// # Source
 /// Bishop 2006, eq. 2.116 and 2.117
 /// # Examples
@@ -307,6 +307,7 @@ pub fn condition_gaussian((mean, variance): (f64, f64), a: f64, noise_variance: 
     positive("variance", variance)?;
     positive("noise_variance", noise_variance)?;
     let variance_of_y = a * a * variance + noise_variance;
+    finite("the variance of y", variance_of_y)?;
     let weight_of_prior = noise_variance / variance_of_y;
     let weight_of_y = a * variance / variance_of_y;
     Ok((weight_of_prior * mean + weight_of_y * y, weight_of_prior * variance))

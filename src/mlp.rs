@@ -546,6 +546,8 @@ pub fn mlp_backward<F: Real>(
 
 /// Shortens a gradient that is longer than `max_norm`, all tensors by the one factor, and returns its length before.
 ///
+/// Where the sum of the squares overflows, the length is infinite and the gradient becomes 0. [`Trainer::step`] stops there.
+///
 /// # Formula
 /// ‖g‖ = √(Σ g_i²) over all tensors;  g ← g · min(1, g_max/(‖g‖ + 10⁻⁶))                      (slug `clip_grad_norm`)
 /// # Shapes

@@ -86,6 +86,8 @@ impl Step {
 /// ᾱ_t = (1 − β_1)(1 − β_2) ⋯ (1 − β_t)                      (slug `alpha_bar`)
 /// # Shapes
 /// `betas`: T values; result: T values, the first of them ᾱ_1
+/// # Errors
+/// None: any numbers are multiplied. [`Schedule::from_betas`] refuses those that are no β
 /// # Source
 /// Ho, Jain, Abbeel 2020, section 2
 /// # Examples
@@ -115,6 +117,8 @@ pub fn alpha_bar(betas: &[f64]) -> Vec<f64> {
 /// 1 − ᾱ_t = β_t + (1 − β_t)(1 − ᾱ_{t−1})                      (slug `one_minus_alpha_bar`)
 /// # Shapes
 /// `betas`: T values; result: T values, the first of them 1 − ᾱ_1 = β_1
+/// # Errors
+/// None, as [`alpha_bar`]
 /// # Source
 /// Ho, Jain, Abbeel 2020, eq. 4; the variance of [`q_sample`](crate::forward::q_sample) one step on
 /// # Examples
@@ -276,7 +280,7 @@ impl Schedule {
     /// # Formula
     /// ln ᾱ′_{t′} = ln ᾱ at t = t′ · T/T′;  β′_{t′} = 1 − ᾱ′_{t′}/ᾱ′_{t′−1}                      (slug `rescaled`)
     /// # Errors
-    /// [`Error::NoTimesteps`] where `timesteps` is 0; [`Error::ZeroSnr`] where ᾱ_T = 0, whose logarithm has no line to it
+    /// [`Error::NoTimesteps`] where `timesteps` is 0; [`Error::NoSignal`] where ᾱ_T = 0, whose logarithm has no line to it
     /// # Source
     /// Nichol, Dhariwal 2021, section 4, for whole multiples; here for any T′
     /// # Examples
@@ -291,7 +295,7 @@ impl Schedule {
     pub fn rescaled(&self, timesteps: usize) -> Result<Self> {
         let last = self.last();
         if last.alpha_bar == 0.0 {
-            return Err(Error::ZeroSnr { t: last.t });
+            return Err(Error::NoSignal { t: last.t, what: "rescaled" });
         }
         let time = |t: usize| (t * self.timesteps()) as f64 / timesteps as f64;
         // Over each new step, add up −ln α of the old steps, or the parts of them, that it covers.
@@ -319,7 +323,7 @@ impl Schedule {
     /// `times`: S values τ_1 < ⋯ < τ_S within 1..=T; result: a schedule of S steps
     /// # Errors
     /// [`Error::Empty`] without times; [`Error::StepOutOfRange`] and [`Error::TimesNotIncreasing`] for a bad list;
-    /// [`Error::ZeroSnr`] where ᾱ is 0 in `f64` before the last of the times
+    /// [`Error::NoSignal`] where ᾱ is 0 in `f64` before the last of the times
     /// # Source
     /// Nichol, Dhariwal 2021, section 4; Song, Meng, Ermon 2021, appendix C
     /// # Examples
@@ -333,7 +337,7 @@ impl Schedule {
     pub fn respaced(&self, times: &[usize]) -> Result<Self> {
         let visited = self.visit(times)?;
         if let Some(step) = visited[..visited.len() - 1].iter().find(|step| step.alpha_bar == 0.0) {
-            return Err(Error::ZeroSnr { t: step.t });
+            return Err(Error::NoSignal { t: step.t, what: "respaced" });
         }
         // −ln(ᾱ_{τ_i}/ᾱ_{τ_{i−1}}), added up over the steps between the two, which loses no digit.
         let starts = [0].iter().chain(times);
@@ -380,7 +384,7 @@ impl Schedule {
     /// # Shapes
     /// `data`: (samples, …), d numbers in each sample
     /// # Errors
-    /// [`Error::Empty`] where `data` has no element; [`Error::ShapeMismatch`] where it has no dimension
+    /// [`Error::Empty`] where `data` has no element; [`Error::OutOfRange`] where it has no dimension
     /// # Source
     /// Ho, Jain, Abbeel 2020, eq. 5, the term L_T
     /// # Examples
@@ -398,7 +402,8 @@ impl Schedule {
             return Err(Error::Empty { name: "data" });
         }
         let Some(&samples) = data.shape().first() else {
-            return Err(Error::ShapeMismatch { name: "data", expected: vec![1, 1], got: vec![] });
+            let expected = "at least 1: the first counts the samples";
+            return Err(Error::OutOfRange { name: "the number of dimensions of data", expected, got: 0.0 });
         };
         let d = (data.len() / samples) as f64;
         let mean_square_norm = data.iter().map(|x| x * x).sum::<f64>() / samples as f64;

@@ -568,7 +568,7 @@ pub fn flow_drift<D: Dimension>(x: &ArrayRef<f64, D>, beta: f64, score: &ArrayRe
 
 /// A step of the flow by Euler's method, in the variables in which its velocity is ε: this is DDIM with η = 0.
 ///
-/// With y = x/√ᾱ and ρ = √((1 − ᾱ)/ᾱ), the noise-to-signal ratio, the flow is dy/dρ = ε.
+/// With y = x/√ᾱ and ρ = √((1 − ᾱ)/ᾱ) = 1/√SNR, noise over signal, the flow is dy/dρ = ε.
 ///
 /// # Formula
 /// x_{t−1}/√ᾱ_{t−1} = x_t/√ᾱ_t + (ρ_{t−1} − ρ_t) ε                      (slug `ddim_as_euler`)

@@ -929,6 +929,9 @@ mod condition_gaussian {
             assert!(is_out_of_range(gaussian::condition_gaussian((0.0, variance), 1.0, 1.0, 0.0), "variance"));
             assert!(is_out_of_range(gaussian::condition_gaussian((0.0, 1.0), 1.0, variance, 0.0), "noise_variance"));
         }
+        for a in [1e160, f64::INFINITY, f64::NAN] {
+            assert!(is_out_of_range(gaussian::condition_gaussian((0.0, 1.0), a, 1.0, 1.0), "the variance of y"));
+        }
     }
 }
 

@@ -688,7 +688,7 @@ mod respaced {
         let schedule = sound();
         assert_eq!(schedule.respaced(&[]), Err(Error::Empty { name: "times" }));
         let underflow = Schedule::from_betas(&[0.9999; 100]).unwrap();
-        assert_eq!(underflow.respaced(&[10, 90, 100]), Err(Error::ZeroSnr { t: 90 }));
+        assert_eq!(underflow.respaced(&[10, 90, 100]), Err(Error::NoSignal { t: 90, what: "respaced" }));
         assert_eq!(schedule.respaced(&[1, 5, 5]), Err(Error::TimesNotIncreasing { previous: 5, next: 5 }));
         assert_eq!(schedule.respaced(&[5, 3]), Err(Error::TimesNotIncreasing { previous: 5, next: 3 }));
         assert_eq!(schedule.respaced(&[0, 3]), Err(Error::StepOutOfRange { t: 0, timesteps: 100 }));
@@ -778,6 +778,19 @@ mod rescaled {
         });
     }
 
+    /// So does the twin go on where β′ would be rounded to 1.
+    #[cfg(feature = "torch")]
+    #[test]
+    fn torch_of_almost_no_signal() {
+        let schedule = Schedule::from_betas(&[1.0 - 1e-12; 4]).unwrap();
+        let twin = twin::twin(&schedule);
+        for twin in [twin.rescaled(2).unwrap(), twin.respaced(&[2, 4]).unwrap()] {
+            assert_eq!(twin::numbers(twin.beta())[1..], [1.0_f64.next_down(); 2]);
+        }
+        let nothing_left = twin::twin(&Schedule::from_betas(&[0.5, 1.0]).unwrap());
+        assert_eq!(twin::numbers(nothing_left.respaced(&[2]).unwrap().beta())[1..], [1.0]);
+    }
+
     /// As in `respaced`: fewer steps may each keep almost nothing, but not nothing.
     #[test]
     fn almost_no_signal_is_not_none() {
@@ -793,7 +806,7 @@ mod rescaled {
     fn bad_input() {
         assert_eq!(sound().rescaled(0), Err(Error::NoTimesteps));
         let nothing_left = sound().rescale_zero_terminal_snr().unwrap();
-        assert_eq!(nothing_left.rescaled(50), Err(Error::ZeroSnr { t: 100 }));
+        assert_eq!(nothing_left.rescaled(50), Err(Error::NoSignal { t: 100, what: "rescaled" }));
     }
 }
 
@@ -856,9 +869,13 @@ mod rescale_zero_terminal_snr {
             let want = schedule.rescale_zero_terminal_snr().unwrap();
             let got = twin::numbers(&twin::twin(&schedule).rescale_zero_terminal_snr().unwrap().alpha_bar());
             let [first, last] = [schedule.steps()[0], schedule.last()].map(|step| step.alpha_bar.sqrt());
+            let mut of_betas = 0.0;
             let units = |(old, new): (&Step, &Step)| {
+                // As in `schedules_differ`: a β′_s that is rounded changes ᾱ′ by 2⁻⁵²/α′_s of itself.
+                of_betas += f64::EPSILON / new.alpha;
                 let magnitude = (old.alpha_bar.sqrt() + last) * first / (first - last);
-                twin::in_units(got[new.t].sqrt(), new.alpha_bar.sqrt(), twin::budget(&schedule) * magnitude)
+                let root = new.alpha_bar.sqrt();
+                twin::in_units(got[new.t].sqrt(), root, twin::budget(&schedule) * magnitude + of_betas * root)
             };
             schedule.steps().iter().zip(want.steps()).map(units).fold(0.0, larger)
         });
@@ -955,7 +972,8 @@ mod terminal_gap {
     fn bad_input() {
         assert_eq!(sound().terminal_gap(&Array2::zeros((0, 2))), Err(Error::Empty { name: "data" }));
         let number = ndarray::arr0(1.0).into_dyn();
-        assert!(matches!(sound().terminal_gap(&number), Err(Error::ShapeMismatch { name: "data", .. })));
+        let error = sound().terminal_gap(&number).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { name: "the number of dimensions of data", .. }), "{error}");
     }
 }
 

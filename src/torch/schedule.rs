@@ -6,6 +6,8 @@ use super::{has_shape, lengths};
 use crate::error::{Error, Result};
 
 const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
+/// What a β′ is that would be rounded to 1 although some signal is left.
+const BELOW_ONE: f64 = 1.0 - f64::EPSILON / 2.0;
 
 /// A noise schedule: tables of T + 1 numbers in `f64`. Entry t belongs to time t, entry 0 to the data (β_0 = 0, ᾱ_0 = 1).
 ///
@@ -101,10 +103,10 @@ impl Schedule {
     /// The same curve of ln ᾱ over t/T, walked in another number of steps. Source: Nichol, Dhariwal 2021, section 4.
     ///
     /// # Errors
-    /// [`Error::NoTimesteps`] where `timesteps` is 0; [`Error::ZeroSnr`] where ᾱ_T = 0
+    /// [`Error::NoTimesteps`] where `timesteps` is 0; [`Error::NoSignal`] where ᾱ_T = 0
     pub fn rescaled(&self, timesteps: usize) -> Result<Self> {
         if self.beta.double_value(&[-1]) == 1.0 {
-            return Err(Error::ZeroSnr { t: self.timesteps });
+            return Err(Error::NoSignal { t: self.timesteps, what: "rescaled" });
         }
         if timesteps == 0 {
             return Err(Error::NoTimesteps);
@@ -117,7 +119,7 @@ impl Schedule {
         let common = new_end.minimum(&old_end) - (&new_end - old).maximum(&(&old_end - new));
         let overlap = common.clamp_min(0.0) / timesteps as f64;
         let log_alpha = (-self.zero_based(&self.beta)).log1p();
-        Self::from_tensor(&-overlap.matmul(&log_alpha).expm1())
+        Self::from_tensor(&(-overlap.matmul(&log_alpha).expm1()).clamp_max(BELOW_ONE))
     }
 
     /// A schedule that visits only some of the times, with the same ᾱ at each. Source: Song, Meng, Ermon 2021, appendix C.
@@ -137,7 +139,9 @@ impl Schedule {
                 return Err(Error::TimesNotIncreasing { previous, next });
             }
             let passed = log_alpha.narrow(0, length(previous) + 1, length(next - previous));
-            betas.push(-passed.sum(Kind::Double).expm1().double_value(&[]));
+            let beta = -passed.sum(Kind::Double).expm1().double_value(&[]);
+            let keeps_signal = self.beta.double_value(&[length(next)]) < 1.0;
+            betas.push(if keeps_signal { beta.min(BELOW_ONE) } else { beta });
             previous = next;
         }
         Self::from_betas(&betas)
