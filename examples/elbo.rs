@@ -202,7 +202,9 @@ fn draws(schedule: &Schedule, seed: u64) -> Result<Value> {
             json!({
                 "bound": vae.jensen_bound(&x0)?,
                 "consistency": mean_and_std(&paths, by_consistency)?,
+                "consistency_exact_std": vae.elbo_consistency_variance(&x0)?.sqrt(),
                 "posterior": mean_and_std(&paths, by_posterior)?,
+                "posterior_exact_std": vae.elbo_posterior_variance(&x0)?.sqrt(),
                 "consistency_apart": mean_and_std(&apart, by_consistency)?,
                 "posterior_apart": mean_and_std(&apart, by_posterior)?,
                 "consistency_at_one_t": std_at_one_t(1..last, of_consistency)?,

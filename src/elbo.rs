@@ -11,9 +11,10 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, TAU};
 
-use ndarray::{Array, ArrayRef, Dimension, Zip};
+use ndarray::{Array, Array1, Array2, ArrayRef, ArrayView2, Axis, Dimension, Zip};
 
 use crate::error::{Error, Result, finite, not_negative, positive, same_shape};
+use crate::forward::q_chain;
 use crate::gaussian::{condition_gaussian, entropy, kl_isotropic, log_density};
 use crate::paper;
 use crate::posterior::{VarianceAtOne, posterior_log_variance, posterior_mean};
@@ -34,6 +35,13 @@ impl Decoder {
     /// a_t x_t + b_t.
     fn mean<D: Dimension>(self, xt: &ArrayRef<f64, D>) -> Array<f64, D> {
         xt.mapv(|x| self.slope * x + self.offset)
+    }
+
+    /// The same of a row of weights of (1, ε_1, …, ε_T).
+    fn in_noises(self, xt: &Array1<f64>) -> Array1<f64> {
+        let mut mean = xt * self.slope;
+        mean[0] += self.offset;
+        mean
     }
 
     /// ln p(x_{t−1} | x_t).
@@ -657,6 +665,111 @@ impl LinearVae {
         Ok(x0.iter().map(variance).sum())
     }
     // ANCHOR_END: denoising_variance
+
+    /// The variance of [`elbo_consistency_estimate`](Self::elbo_consistency_estimate), summed over the dimensions of `x0`.
+    ///
+    /// The estimate is zᵀ M z and a constant, where z = (1, ε_1, …, ε_T), and (x) is the row of weights with which a linear
+    /// function x of the path is made of z. It takes about 2T³ multiplications a dimension.
+    ///
+    /// # Formula
+    /// Σ_i [4 Σ_{t≥1} M_{0t}² + 2 Σ_{t,u≥1} M_{tu}²],
+    /// M = ½ [Σ_{t=1}^{T−1} (ε_t)ᵀ(ε_t) − Σ_{t=1}^{T} (R_t)ᵀ(R_t)/s_t − α_T (x_{T−1})ᵀ(x_{T−1})],
+    /// R_t = x_{t−1} − a_t x_t − b_t                      (slug `elbo_consistency_variance`)
+    /// # Shapes
+    /// `x0`: any
+    /// # Errors
+    /// None
+    /// # Source
+    /// This book: the variance of a quadratic form of independent standard Gaussians
+    /// # Examples
+    /// ```
+    /// use literate_diffusion::{Schedule, elbo::{Decoder, LinearVae}};
+    /// // One step, and a decoder that takes no notice of x_1: nothing is left to chance.
+    /// let decoder = Decoder { slope: 0.0, offset: 0.0, variance: 1.0 };
+    /// let vae = LinearVae::new(&Schedule::from_betas(&[0.36])?, vec![decoder])?;
+    /// assert_eq!(vae.elbo_consistency_variance(&ndarray::array![0.3])?, 0.0);
+    /// # Ok::<(), literate_diffusion::Error>(())
+    /// ```
+    // ANCHOR: elbo_consistency_variance
+    pub fn elbo_consistency_variance<D: Dimension>(&self, x0: &ArrayRef<f64, D>) -> Result<f64> {
+        let last = self.schedule.last();
+        self.variance_over_paths(x0, |path, eps| {
+            let mut squares = vec![(-0.5 * last.alpha, path[last.t - 1].clone())];
+            squares.extend(eps[..last.t - 1].iter().map(|eps| (0.5, eps.clone())));
+            for (t, decoder) in (1..).zip(&self.decoders) {
+                squares.push((-0.5 / decoder.variance, &path[t - 1] - decoder.in_noises(&path[t])));
+            }
+            Ok(squares)
+        })
+    }
+    // ANCHOR_END: elbo_consistency_variance
+
+    /// The variance of [`elbo_posterior_estimate`](Self::elbo_posterior_estimate) on a path, summed over the dimensions of
+    /// `x0`.
+    ///
+    /// As [`elbo_consistency_variance`](Self::elbo_consistency_variance), with another M. Where each x_t is drawn on its own,
+    /// the terms are independent, and their variances add up instead.
+    ///
+    /// # Formula
+    /// Σ_i [4 Σ_{t≥1} M_{0t}² + 2 Σ_{t,u≥1} M_{tu}²],  M = −½ Σ_{t=1}^{T} (D_t)ᵀ(D_t)/s_t,
+    /// D_t = μ̃_t(x_t, x_0) − a_t x_t − b_t, with μ̃_1 = x_0                      (slug `elbo_posterior_variance`)
+    /// # Shapes
+    /// `x0`: any
+    /// # Errors
+    /// None
+    /// # Source
+    /// This book: the variance of a quadratic form of independent standard Gaussians
+    /// # Examples
+    /// ```
+    /// use literate_diffusion::{Schedule, elbo::{DecoderVariance, LinearVae}, posterior::VarianceAtOne};
+    /// let schedule = Schedule::linear(10, 0.1, 0.4)?;
+    /// let point = DecoderVariance::BetaTilde(VarianceAtOne::Beta1);
+    /// let vae = LinearVae::for_gaussian_data(&schedule, 2.0, 0.0, point)?; // all data at x_0 = 2
+    /// let x0 = ndarray::array![2.0];
+    /// assert!(vae.elbo_posterior_variance(&x0)? < 1e-15 && vae.elbo_consistency_variance(&x0)? > 0.5);
+    /// # Ok::<(), literate_diffusion::Error>(())
+    /// ```
+    // ANCHOR: elbo_posterior_variance
+    pub fn elbo_posterior_variance<D: Dimension>(&self, x0: &ArrayRef<f64, D>) -> Result<f64> {
+        self.variance_over_paths(x0, |path, _| {
+            let mut squares = Vec::new();
+            for (&step, decoder) in self.schedule.steps().iter().zip(&self.decoders) {
+                let xt = &path[step.t];
+                squares.push((-0.5 / decoder.variance, posterior_mean(&path[0], xt, step)? - decoder.in_noises(xt)));
+            }
+            Ok(squares)
+        })
+    }
+    // ANCHOR_END: elbo_posterior_variance
+
+    /// The variance of Σ_j c_j R_j² over paths, summed over the dimensions of `x0`. Given x_0, …, x_T and ε_1, …, ε_T as rows
+    /// of weights, `squares` returns the c_j and the rows of the R_j.
+    // ANCHOR: variance_over_paths
+    fn variance_over_paths<D: Dimension>(
+        &self,
+        x0: &ArrayRef<f64, D>,
+        squares: impl Fn(&[Array1<f64>], &[Array1<f64>]) -> Result<Vec<(f64, Array1<f64>)>>,
+    ) -> Result<f64> {
+        let size = self.decoders.len() + 1;
+        let unit = |i: usize| Array1::from_shape_fn(size, |j| if i == j { 1.0 } else { 0.0 });
+        let eps: Vec<_> = (1..size).map(unit).collect();
+        let mut variance = 0.0;
+        for &x in x0 {
+            let path = q_chain(&(unit(0) * x), &self.schedule, &eps)?;
+            let mut form = Array2::<f64>::zeros((size, size));
+            for (weight, row) in squares(&path, &eps)? {
+                for (i, &factor) in row.indexed_iter() {
+                    form.row_mut(i).scaled_add(weight * factor, &row);
+                }
+            }
+            let (_, of_noises) = form.view().split_at(Axis(1), 1);
+            let (with_constant, among_noises) = of_noises.split_at(Axis(0), 1);
+            let sum_of_squares = |part: ArrayView2<f64>| part.iter().map(|m| m * m).sum::<f64>();
+            variance += 4.0 * sum_of_squares(with_constant) + 2.0 * sum_of_squares(among_noises);
+        }
+        Ok(variance)
+    }
+    // ANCHOR_END: variance_over_paths
 
     /// E_{q(x_{t−1}, x_t | x_0)}[ln p(x_{t−1} | x_t)].
     ///

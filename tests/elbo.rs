@@ -99,6 +99,25 @@ fn over_paths_summed(schedule: &Schedule, x0: &Array1<f64>, f: &dyn Fn(&[Array1<
     x0.iter().map(|&x0| over_paths(schedule, x0, f)).sum()
 }
 
+/// The variance of f over paths of one dimension from x_0, for an f of degree 2 in each noise.
+fn variance_over_paths(vae: &LinearVae, x0: f64, f: &dyn Fn(&[Array1<f64>]) -> f64) -> f64 {
+    let mean = over_paths(vae.schedule(), x0, f);
+    over_paths(vae.schedule(), x0, &|path| (f(path) - mean).powi(2))
+}
+
+/// ln p(x_0 | x_1), of one dimension.
+fn reconstruction(vae: &LinearVae, path: &[Array1<f64>]) -> f64 {
+    let decoder = vae.decoder(1).unwrap();
+    gaussian::log_density(&path[0], &array![mean_of(decoder, path[1][0])], decoder.variance).unwrap()
+}
+
+/// The score of the mean square about the bound, against the variance that is wanted.
+fn scatter(vae: &LinearVae, paths: &[Path], want: f64, estimate: impl Fn(&Path) -> f64) -> f64 {
+    let mean = vae.jensen_bound(&paths[0][0]).unwrap();
+    let squares: Vec<f64> = paths.iter().map(|path| (estimate(path) - mean).powi(2)).collect();
+    z_score(&squares, want)
+}
+
 /// Paths of one dimension drawn from the forward process.
 fn draw_paths(count: usize, schedule: &Schedule, x0: f64, rng: &mut ChaCha8Rng) -> Vec<Path> {
     let mut draw = || {
@@ -1433,6 +1452,113 @@ mod denoising_variance {
     #[test]
     fn bad_input() {
         bad_times(|t| example(2).denoising_variance(&array![0.0], t), [0, 1, 3], NOT_AFTER_FIRST);
+    }
+}
+
+mod elbo_consistency_variance {
+    use super::*;
+
+    /// The mean square of the estimate less its mean.
+    #[test]
+    fn quadrature() {
+        check!(Quadrature).bound(2e-10, ROUNDINGS).property((vae(4), data()), |(vae, x0)| {
+            distance_of_numbers(vae.elbo_consistency_variance(&x0).unwrap(), over_all_paths(&vae, &x0), 1.0)
+        });
+    }
+
+    #[test]
+    fn monte_carlo() {
+        check!(MonteCarlo).z_scores(|rng| {
+            let vae = example(3);
+            let paths = draw_paths(200_000, vae.schedule(), 0.8, rng);
+            let want = vae.elbo_consistency_variance(&array![0.8]).unwrap();
+            vec![scatter(&vae, &paths, want, |path| vae.elbo_consistency_estimate(path).unwrap())]
+        });
+    }
+
+    /// With the exact decoder the whole is ln q(x_0) + ln p(x_T) − ln q(x_T), but for ln p(x_T) − ln q(x_T | x_{T−1}), in
+    /// whose place stands its mean. Where nothing of the data is left in x_T, all is 0 but ln q(x_0), which does not scatter.
+    #[test]
+    fn limit() {
+        check!(Limit).bound(1e-26, "squares of numbers that cancel to some 100 roundings").cases(
+            [0.1, 0.5, 2.0],
+            |variance| {
+                let schedule = Schedule::linear(20, 0.05, 0.5).unwrap().rescale_zero_terminal_snr().unwrap();
+                let vae = LinearVae::for_gaussian_data(&schedule, 0.4, variance, DecoderVariance::Exact).unwrap();
+                vae.elbo_consistency_variance(&array![0.3, -1.0]).unwrap()
+            },
+        );
+    }
+
+    /// ε_t² occurs in two neighbouring terms, with opposite signs.
+    #[test]
+    fn wrong_variant() {
+        check!(Quadrature).bound(2e-10, "as above").rejects(
+            "the terms' own variances alone",
+            (vae(4), data()),
+            |(vae, x0)| {
+                let last = vae.schedule().last();
+                let alone = |x0: f64| {
+                    let first = variance_over_paths(&vae, x0, &|path| reconstruction(&vae, path));
+                    let end = variance_over_paths(&vae, x0, &|path| {
+                        kl_scalar(last.alpha.sqrt() * path[last.t - 1][0], last.beta, 0.0, 1.0).unwrap()
+                    });
+                    let terms = (1..last.t).map(|t| vae.consistency_variance(&array![x0], t).unwrap());
+                    first + end + terms.sum::<f64>()
+                };
+                distance_of_numbers(x0.iter().map(|&x| alone(x)).sum(), over_all_paths(&vae, &x0), 1.0)
+            },
+        );
+    }
+
+    fn over_all_paths(vae: &LinearVae, x0: &Array1<f64>) -> f64 {
+        let estimate = |path: &[Array1<f64>]| vae.elbo_consistency_estimate(path).unwrap();
+        x0.iter().map(|&x| variance_over_paths(vae, x, &estimate)).sum()
+    }
+}
+
+mod elbo_posterior_variance {
+    use super::*;
+
+    /// The mean square of the estimate less its mean.
+    #[test]
+    fn quadrature() {
+        check!(Quadrature).bound(2e-10, ROUNDINGS).property((vae(4), data()), |(vae, x0)| {
+            distance_of_numbers(vae.elbo_posterior_variance(&x0).unwrap(), over_all_paths(&vae, &x0), 1.0)
+        });
+    }
+
+    #[test]
+    fn monte_carlo() {
+        check!(MonteCarlo).z_scores(|rng| {
+            let vae = example(3);
+            let paths = draw_paths(200_000, vae.schedule(), 0.8, rng);
+            let want = vae.elbo_posterior_variance(&array![0.8]).unwrap();
+            vec![scatter(&vae, &paths, want, |path| vae.elbo_posterior_estimate(path).unwrap())]
+        });
+    }
+
+    /// That of x_t drawn on their own: on a path, the KLs are large together or small together.
+    #[test]
+    fn wrong_variant() {
+        check!(Quadrature).bound(2e-10, "as above").rejects(
+            "the terms' own variances alone",
+            (vae(4), data()),
+            |(vae, x0)| {
+                let alone = |x0: f64| {
+                    let first = variance_over_paths(&vae, x0, &|path| reconstruction(&vae, path));
+                    let terms =
+                        (2..=vae.schedule().timesteps()).map(|t| vae.denoising_variance(&array![x0], t).unwrap());
+                    first + terms.sum::<f64>()
+                };
+                distance_of_numbers(x0.iter().map(|&x| alone(x)).sum(), over_all_paths(&vae, &x0), 1.0)
+            },
+        );
+    }
+
+    fn over_all_paths(vae: &LinearVae, x0: &Array1<f64>) -> f64 {
+        let estimate = |path: &[Array1<f64>]| vae.elbo_posterior_estimate(path).unwrap();
+        x0.iter().map(|&x| variance_over_paths(vae, x, &estimate)).sum()
     }
 }
 
