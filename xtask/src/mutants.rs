@@ -17,6 +17,8 @@ use crate::project::{self, Project};
 
 /// The survivors that are accepted, each with its reason.
 const ACCEPTED: &str = "tests/mutants-survivors.toml";
+/// Marks the place of a change within its line.
+const HERE: char = '▸';
 /// Mutants in one run of cargo-mutants.
 const PART: usize = 120;
 /// Cases a property in the first pass, which is there to kill most mutants in little time.
@@ -80,7 +82,7 @@ struct Position {
 struct Survivor {
     /// What cargo-mutants says, without line and column.
     mutant: String,
-    /// The line that it changes.
+    /// The line that it changes, with [`HERE`] before the place: a line may have the same sign twice.
     code: String,
     /// Why it changes no result.
     #[serde(default)]
@@ -271,9 +273,11 @@ fn read_outcomes(file: &Path, root: &Path) -> Result<(Tally, Vec<String>)> {
 
 fn survivor(mutant: &Mutant, source: &str) -> Survivor {
     let Position { line, column } = mutant.span.start;
+    let mut code: Vec<char> = source.lines().nth(line.saturating_sub(1)).unwrap_or_default().chars().collect();
+    code.insert(column.saturating_sub(1).min(code.len()), HERE);
     Survivor {
         mutant: mutant.name.replacen(&format!(":{line}:{column}"), "", 1),
-        code: source.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim().into(),
+        code: code.iter().collect::<String>().trim().into(),
         reason: String::new(),
     }
 }
@@ -353,13 +357,13 @@ fn table(tallies: &BTreeMap<String, Tally>) -> Columns {
 mod tests {
     use super::*;
 
-    const NAME: &str = "src/forward.rs:2:5: replace + with - in q_step";
+    const NAME: &str = "src/forward.rs:2:7: replace + with - in q_step";
 
     fn survived() -> Survivor {
         let mutant = Mutant {
             name: NAME.into(),
             file: "src/forward.rs".into(),
-            span: Span { start: Position { line: 2, column: 5 } },
+            span: Span { start: Position { line: 2, column: 7 } },
         };
         survivor(&mutant, "fn q_step() {\n    a + b\n}\n")
     }
@@ -369,7 +373,7 @@ mod tests {
         let survivor = survived();
         assert_eq!(
             (survivor.mutant.as_str(), survivor.code.as_str()),
-            ("src/forward.rs: replace + with - in q_step", "a + b")
+            ("src/forward.rs: replace + with - in q_step", "a ▸+ b")
         );
         assert_eq!(survivor.file(), "src/forward.rs");
     }
@@ -404,7 +408,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("outcomes.json");
         let mutant = |summary: &str| {
-            let span = serde_json::json!({ "start": { "line": 2, "column": 5 } });
+            let span = serde_json::json!({ "start": { "line": 2, "column": 7 } });
             serde_json::json!({ "summary": summary,
                 "scenario": { "Mutant": { "name": NAME, "file": "forward.rs", "span": span } } })
         };
