@@ -63,6 +63,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         "training": of_the_training(&training),
         "networks": of_the_networks(&training)?,
         "lazy": of_the_lazy()?,
+        "mean_square_of_digits": mean_square_of_digits()?,
         "bits": of_the_bits(&result("mnist-evaluation")?)?,
     });
     write_atomically(&folder.join("evaluation-numbers.json"), serde_json::to_string(&numbers)?.as_bytes())?;
@@ -279,10 +280,14 @@ fn of_the_lazy() -> Outcome<Value> {
     Ok(tenths.map(|tenth| tenth.iter().map(|(_, error)| error).sum::<f64>() / tenth.len() as f64).collect())
 }
 
+fn mean_square_of_digits() -> Outcome<f64> {
+    let pixels = digits::load(Split::Test)?.pixels;
+    Ok(pixels.iter().map(|&byte| f64::from(from_byte(byte)).powi(2)).sum::<f64>() / pixels.len() as f64)
+}
+
 /// The mean square of x_t − ε at each step, for pixels of the digits' mean square.
 fn lazy_errors() -> Outcome<Vec<(Step, f64)>> {
-    let pixels = digits::load(Split::Test)?.pixels;
-    let mean_square = pixels.iter().map(|&byte| f64::from(from_byte(byte)).powi(2)).sum::<f64>() / pixels.len() as f64;
+    let mean_square = mean_square_of_digits()?;
     let ddpm = Schedule::linear(1000, paper::DDPM_BETA_1, paper::DDPM_BETA_T)?;
     let error = |step: &Step| (1.0 - step.one_minus_alpha_bar.sqrt()).powi(2) + step.alpha_bar * mean_square;
     Ok(ddpm.steps().iter().map(|step| (*step, error(step))).collect())

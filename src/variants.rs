@@ -281,7 +281,7 @@ pub fn bound_from_losses(schedule: &Schedule, losses: &[f64], variances: &[f64],
 /// A loss in x_0, ε or v is first put in terms of x_0, so that all losses can be compared.
 ///
 /// # Formula
-/// w(t) · {1 for x_0, SNR(t) for ε, SNR(t) + 1 for v} / [½(SNR(t − 1) − SNR(t))]                      (slug `relative_weight`)
+/// ω(t) · {1 for x_0, SNR(t) for ε, SNR(t) + 1 for v} / [½(SNR(t − 1) − SNR(t))]                      (slug `relative_weight`)
 /// # Errors
 /// [`Error::OutOfRange`] at t = 1, where SNR(0) is infinite, and unless `weight` is a finite number, 0 or above
 /// # Source
@@ -582,7 +582,7 @@ pub fn flow_eps_weight(s: f64) -> Result<f64> {
 /// It grows with s. A loss whose weight grows with the noise is a mean of bounds, each for data with noise added to it.
 ///
 /// # Formula
-/// ∫₀¹ ‖u_θ − u‖² ds = ½ ∫ w(s) ‖ε_θ − ε‖² (−dλ),  λ = ln SNR,  w(s) = s/(1 − s) = 1/√SNR                      (slug `flow_elbo_weight`)
+/// ∫₀¹ ‖u_θ − u‖² ds = ½ ∫ r(s) ‖ε_θ − ε‖² (−dλ),  λ = ln SNR,  r(s) = s/(1 − s) = 1/√SNR                      (slug `flow_elbo_weight`)
 /// # Errors
 /// [`Error::OutOfRange`] unless 0 ≤ `s` < 1
 /// # Source

@@ -17,7 +17,7 @@ pub fn posterior_variance() -> Function {
         mistakes: vec![
             mistake(
                 "beta for beta tilde",
-                "Your variance is β_t. That is right where x_0 is not known; here it is, and β̃_t is smaller.",
+                "Your variance is β_t, that of the step forward. Here x_0 is known, so that less is open: β̃_t is smaller.",
                 |c| beta_tilde(c.step().beta),
             ),
             mistake(
