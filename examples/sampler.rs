@@ -5,6 +5,7 @@
 mod support;
 
 use std::error::Error;
+use std::f64::consts::FRAC_PI_2;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -234,9 +235,11 @@ fn steps_on_the_s_curve(schedule: &Schedule, rng: &mut ChaCha8Rng) -> Result<Val
 /// The times at which the angle between the data and the noise in x_t has grown by equal parts, as nearly as may be.
 fn times_of_equal_angles(schedule: &Schedule, count: usize) -> Vec<usize> {
     let angle = |step: &Step| step.one_minus_alpha_bar.sqrt().atan2((step.alpha_bar * VARIANCE).sqrt());
-    let end = angle(&schedule.last());
-    let no_later = |share: f64| schedule.steps().iter().filter(|step| angle(step) <= share * end).count();
-    (1..=count).map(|i| no_later(i as f64 / count as f64).max(1)).collect()
+    let nearest = |wanted: f64| {
+        let off = |step: &&Step| (angle(step) - wanted).abs();
+        schedule.steps().iter().min_by(|a, b| off(a).total_cmp(&off(b))).map(|step| step.t)
+    };
+    (1..=count).filter_map(|i| nearest(FRAC_PI_2 * i as f64 / count as f64)).collect()
 }
 
 /// The law of the samples after so many steps: σ² = β′, σ² = β̃′, DDIM.
@@ -356,16 +359,20 @@ fn clipping(schedule: &Schedule, rng: &mut ChaCha8Rng) -> Result<Value> {
         |xt: &ndarray::ArrayRef1<f64>, step: Step| clip_x0(&x0_from_eps(xt, step, &best_eps(xt, step)?)?, -1.0, 1.0);
     let x0 = ancestral_from_x0(&noise, schedule, Variance::Beta, LastStep::Mean, of_gaussian, rng)?;
 
-    // Data at −1 and 1, and a network whose ε is always 0.1 too large: how many samples are above 0?
+    // Data at −1 and 1, and a network whose ε is always 0.1 too large: what share of the samples is above 0? Without noise
+    // on the way, x_T says where a sample ends, and a grid of x_T takes the place of draws.
     let error = 0.1;
+    let grid = Array1::linspace(-8.0, 8.0, 16_001);
+    let weights = grid.mapv(|x: f64| (-0.5 * x * x).exp());
     let times = evenly_spaced_times(schedule.timesteps(), 10)?;
     let mut above = |range: f64| -> Result<f64> {
         let denoiser = |xt: &ndarray::ArrayRef1<f64>, step: Step| {
             let eps = eps_from_x0(&best_x0(xt, step)?, xt, step)?;
             clip_x0(&x0_from_eps(xt, step, &(eps + error))?, -range, range)
         };
-        let x0 = ddim_from_x0(&noise, schedule, &times, 0.0, denoiser, rng)?;
-        Ok(x0.iter().filter(|x| **x > 0.0).count() as f64 / x0.len() as f64)
+        let x0 = ddim_from_x0(&grid, schedule, &times, 0.0, denoiser, rng)?;
+        let above = x0.iter().zip(&weights).filter(|(x, _)| **x > 0.0).map(|(_, weight)| weight);
+        Ok(above.sum::<f64>() / weights.sum())
     };
     let last = schedule.last();
     Ok(json!({

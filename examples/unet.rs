@@ -175,9 +175,10 @@ fn distance(a: &ArrayRef1<f64>, b: &ArrayRef1<f64>) -> f64 {
     (a - b).pow2().sum().sqrt()
 }
 
-/// How far the best linear function of the features stays from what is wanted, as a root mean square.
+/// How far a linear function of the features, fitted with a small penalty on its weights, stays from what is wanted: a root
+/// mean square.
 fn misfit(features: &ArrayRef2<f64>, wanted: &ArrayRef1<f64>) -> f64 {
-    // Solve (FᵀF + λ) w = Fᵀ y by Cholesky's method. The small λ keeps w in bounds where features are nearly alike.
+    // Solve (FᵀF + λ) w = Fᵀ y by Cholesky's method. The penalty λ keeps w in bounds where features are nearly alike.
     let n = features.ncols();
     let mut l = features.t().dot(features) + Array2::<f64>::eye(n) * 1e-4;
     let mut w = features.t().dot(wanted);

@@ -707,11 +707,11 @@ impl LinearVae {
     /// The variance of [`elbo_posterior_estimate`](Self::elbo_posterior_estimate) on a path, summed over the dimensions of
     /// `x0`.
     ///
-    /// As [`elbo_consistency_variance`](Self::elbo_consistency_variance), with another M. Where each x_t is drawn on its own,
-    /// the terms are independent, and their variances add up instead.
+    /// As [`elbo_consistency_variance`](Self::elbo_consistency_variance), with another M, which is that of minus the estimate.
+    /// Where each x_t is drawn on its own, the terms are independent, and their variances add up instead.
     ///
     /// # Formula
-    /// Σ_i [4 Σ_{t≥1} M_{0t}² + 2 Σ_{t,u≥1} M_{tu}²],  M = −½ Σ_{t=1}^{T} (D_t)ᵀ(D_t)/s_t,
+    /// Σ_i [4 Σ_{t≥1} M_{0t}² + 2 Σ_{t,u≥1} M_{tu}²],  M = ½ Σ_{t=1}^{T} (D_t)ᵀ(D_t)/s_t,
     /// D_t = μ̃_t(x_t, x_0) − a_t x_t − b_t, with μ̃_1 = x_0                      (slug `elbo_posterior_variance`)
     /// # Shapes
     /// `x0`: any
@@ -735,7 +735,7 @@ impl LinearVae {
             let mut squares = Vec::new();
             for (&step, decoder) in self.schedule.steps().iter().zip(&self.decoders) {
                 let xt = &path[step.t];
-                squares.push((-0.5 / decoder.variance, posterior_mean(&path[0], xt, step)? - decoder.in_noises(xt)));
+                squares.push((0.5 / decoder.variance, posterior_mean(&path[0], xt, step)? - decoder.in_noises(xt)));
             }
             Ok(squares)
         })
