@@ -122,9 +122,12 @@ pub fn kl_equal_variance(mean_q: &Tensor, mean_p: &Tensor, variance: &Tensor) ->
 /// KL(N(μ_q, σ_q²I) ‖ N(μ_p, σ_p²I)) of each sample, in nats; each variance has N numbers.
 pub fn kl_isotropic(mean_q: &Tensor, variance_q: &Tensor, mean_p: &Tensor, variance_p: &Tensor) -> Result<Tensor> {
     let dimensions = dimensions(mean_q);
-    // ln(σ_q²/σ_p²) by way of the excess r − 1, so that nothing is lost where the two are nearly equal.
+    // ln r = ln(σ_q²/σ_p²) by way of the excess r − 1 where the two are nearly equal, and by two logarithms where r may be
+    // near 0: nothing is lost then, in the value or in its gradient.
     let excess = (variance_q - variance_p) / variance_p;
-    let of_variances = (&excess - excess.log1p()) * dimensions;
+    let nearly_equal = excess.abs().lt(0.5);
+    let log_ratio = excess.clamp(-0.5, 0.5).log1p().where_self(&nearly_equal, &(variance_q.log() - variance_p.log()));
+    let of_variances = (excess - log_ratio) * dimensions;
     Ok((of_variances + squared_distance(mean_q, mean_p)? / variance_p) / 2.0)
 }
 
