@@ -289,8 +289,8 @@ impl Run {
     /// Takes note of an epoch's mean loss, and saves ten times in a run. Fails where the parameters, or what the network
     /// makes of a few points, are not finite numbers: the loss of the last step was that of the step before.
     pub fn end_epoch(&mut self, loss: f64) -> Result<(), Box<dyn Error>> {
-        let nets = [Some(&self.trainer.net), self.trainer.average.as_ref()];
-        let parameters = nets.into_iter().flatten().flat_map(MlpDiffusion::tensors);
+        let nets: Vec<_> = [Some(&self.trainer.net), self.trainer.average.as_ref()].into_iter().flatten().collect();
+        let parameters = nets.iter().flat_map(|net| net.tensors());
         let mut not_finite = parameters.flat_map(|(_, tensor)| tensor.iter().copied().find(|x| !x.is_finite()));
         if let Some(got) = not_finite.next() {
             let error = literate_diffusion::Error::OutOfRange {
@@ -302,7 +302,7 @@ impl Run {
         }
         let seen = self.data.slice_axis(Axis(0), Slice::from(..100)).mapv(|x| x as f32);
         let times: Vec<usize> = (0..seen.nrows()).map(|i| i % self.setting.schedule.timesteps() + 1).collect();
-        for net in [Some(&self.trainer.net), self.trainer.average.as_ref()].into_iter().flatten() {
+        for net in nets {
             let got = f64::from(net.forward(&seen, &times)?.mapv(|eps| eps * eps).sum());
             if !got.is_finite() {
                 let error =
